@@ -1,0 +1,1 @@
+"""Runs MongoDB and both services, keeps them running, and stops them together."""

@@ -1,0 +1,171 @@
+"""What can be set: frozen types, camelCase in JSON, with the unit in each name.
+
+Both services read the same schema; each uses its own sections. A value's default is
+right for one machine, so that settings files stay short.
+"""
+
+import re
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta
+from typing_extensions import override
+
+DEFAULT_MONGO_URL = "mongodb://127.0.0.1:27017/?replicaSet=rs0"
+SECRETS = frozenset({"mongo.url", "rpc.token"})
+"""The settings that must not be shown as they are."""
+
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+"""0 means any free port."""
+Seconds = Annotated[float, Meta(gt=0)]
+Days = Annotated[float, Meta(gt=0)]
+Megabytes = Annotated[int, Meta(ge=1)]
+"""Of 1,000,000 bytes."""
+Host = Annotated[str, Meta(min_length=1)]
+WebSocketUrl = Annotated[str, Meta(pattern="^wss?://.")]
+Origin = Annotated[str, Meta(pattern="^https?://[^/]+$")]
+
+
+class _Section(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"
+):
+    """Base of all sections; shows no secret."""
+
+    section: ClassVar[str] = ""
+
+    @override
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [
+            (field.name, mask(f"{self.section}.{field.encode_name}", getattr(self, field.name)))
+            for field in msgspec.structs.fields(type(self))
+        ]
+
+    @override
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"{type(self).__name__}({shown})"
+
+
+class MongoSettings(_Section, frozen=True, kw_only=True):
+    """Where the data is."""
+
+    section: ClassVar[str] = "mongo"
+
+    url: Annotated[str, Meta(pattern=r"^mongodb(\+srv)?://.")] = DEFAULT_MONGO_URL
+    """Secret: it may hold a password. Production has no default; ``MONGO_URL`` sets it too."""
+    database: Annotated[str, Meta(pattern=r'^[^/\\. "$\x00]{1,63}$')] = "tandem"
+    driver: Literal["pymongo", "motor"] = "pymongo"
+
+
+class WebSettings(_Section, frozen=True, kw_only=True):
+    """The web service."""
+
+    section: ClassVar[str] = "web"
+
+    host: Host = "127.0.0.1"
+    port: Port = 8000
+    jobs_urls: tuple[WebSocketUrl, ...] = ("ws://127.0.0.1:8010/websocket",)
+    """Where the jobs services take calls."""
+    max_upload_megabytes: Megabytes = 100
+    session_days: Days = 90
+    """How long a login lasts."""
+    file_days: Days = 7
+    """How long uploads and results are kept."""
+    secure_cookies: bool = False
+    """Send cookies over HTTPS only; set it wherever there is HTTPS."""
+    trusted_origins: tuple[Origin, ...] = ()
+    """Origins that may use the API from a browser, besides the service's own."""
+    drain_seconds: Seconds = 8.0
+    """How long requests may take to finish after SIGTERM."""
+
+
+class JobsSettings(_Section, frozen=True, kw_only=True):
+    """The jobs service."""
+
+    section: ClassVar[str] = "jobs"
+
+    host: Host = "127.0.0.1"
+    port: Port = 8010
+    slots: Annotated[int, Meta(ge=0, le=1_024)] = 0
+    """Runs at a time; 0 means one per core that this process may use."""
+    spares: Annotated[int, Meta(ge=0, le=64)] = 1
+    """Children that stand ready besides, so that a killed one is replaced at once."""
+    system_jobs: bool = False
+    """Whether the ``system.*`` job types, made for tests and benchmarks, are offered."""
+    packages: Annotated[tuple[str, ...], Meta(min_length=1)] = ("jobs_service.jobs",)
+    """Where the job functions are."""
+    lease_seconds: Seconds = 15.0
+    """A service that is silent for so long loses the jobs it had claimed."""
+    poll_seconds: Seconds = 5.0
+    """How often to look for jobs although nothing said that there are any."""
+    max_waiting_calls: Annotated[int, Meta(ge=0)] = 1_000
+    """Calls that may wait for a slot; further ones are refused as busy."""
+    job_days: Days = 14
+    """How long finished jobs are kept."""
+    drain_seconds: Seconds = 8.0
+    """How long runs may take to finish after SIGTERM; then they are given back."""
+
+
+class RpcSettings(_Section, frozen=True, kw_only=True):
+    """DDP, between the services and towards browsers."""
+
+    section: ClassVar[str] = "rpc"
+
+    token: str = ""
+    """Secret: what the web service shows the jobs service. Needed unless both share a host."""
+    heartbeat_seconds: Seconds = 15.0
+    """Silence after which a ping is sent."""
+    heartbeat_timeout_seconds: Seconds = 15.0
+    """Silence after a ping, after which the connection counts as lost."""
+    max_message_megabytes: Megabytes = 16
+
+
+class LogSettings(_Section, frozen=True, kw_only=True):
+    """What is logged, and how."""
+
+    section: ClassVar[str] = "log"
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+    """``auto``: for people on a terminal, else JSON."""
+
+
+class Settings(_Section, frozen=True, kw_only=True):
+    """Everything that can be set."""
+
+    environment: Literal["development", "production"] = "production"
+    run_jobs: bool = True
+    """False: this jobs service answers calls, but claims no jobs and runs no schedules."""
+    public: dict[str, Any] = msgspec.field(default_factory=dict)
+    """Sent to browsers as it is; everything else stays here."""
+    mongo: MongoSettings = MongoSettings()
+    web: WebSettings = WebSettings()
+    jobs: JobsSettings = JobsSettings()
+    rpc: RpcSettings = RpcSettings()
+    log: LogSettings = LogSettings()
+
+    @property
+    def development(self) -> bool:
+        """Whether this runs on a developer's machine."""
+        return self.environment == "development"
+
+    @property
+    def jobs_run_here(self) -> bool:
+        """Whether to claim jobs and run schedules; in development whatever ``runJobs`` says."""
+        return self.run_jobs or self.development
+
+
+def mask(path: str, value: Any) -> Any:
+    """``value`` as it may be shown: secrets as ``***``, a database URL without its login."""
+    if path == "mongo.url":
+        return _without_login(str(value))
+    if path in SECRETS:
+        return "***" if value else ""
+    return value
+
+
+def _without_login(url: str) -> str:
+    # Up to the *last* @: a password that was not percent-encoded may hold one, or a slash.
+    masked = re.sub(r"//.*@", "//***@", url, flags=re.DOTALL)
+    # Options may hold secrets as well (authMechanismProperties, tlsCertificateKeyFilePassword).
+    return re.sub(r"(?i)([?&][^=&]*(?:password|properties|token)[^=&]*=)[^&]*", r"\1***", masked)
