@@ -1,0 +1,1 @@
+"""The jobs service: everything slow, in a pool of processes."""

@@ -1,0 +1,1 @@
+"""What both services share: the RPC, the models and the contracts."""
