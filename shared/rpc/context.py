@@ -1,0 +1,138 @@
+"""What methods and publications are handed: whose call this is, and what to publish to."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from shared.rpc.ddp.events import MethodCalled, Subscribed
+from shared.rpc.ddp.view import View
+from shared.rpc.errors import MethodError
+from shared.rpc.session import Session, call_back, told
+
+
+class Host(Protocol):
+    """The connection that a handler runs on."""
+
+    @property
+    def session(self) -> Session: ...
+    @property
+    def view(self) -> View: ...
+    def is_blocking(self, handler: MethodCalled | Subscribed) -> bool: ...
+    def unblock(self, handler: MethodCalled | Subscribed) -> None: ...
+    def flush_soon(self) -> None: ...
+    def end_subscription(self, subscribed: Subscribed, error: MethodError | None) -> None: ...
+    async def set_user_id(self, user_id: str | None) -> None: ...
+
+
+class MethodContext:
+    """The first argument of every method: whose call this is."""
+
+    __slots__ = ("_call", "_host", "session")
+
+    def __init__(self, host: Host, call: MethodCalled) -> None:
+        self._host = host
+        self._call = call
+        self.session = host.session
+
+    @property
+    def user_id(self) -> str | None:
+        """Who is logged in on this session."""
+        return self.session.user_id
+
+    @property
+    def random_seed(self) -> str | None:
+        """The seed for ids that client and server make up alike, if the client sent one."""
+        return self._call.random_seed
+
+    def unblock(self) -> None:
+        """Let the session's next message begin before this method has ended. Idempotent."""
+        self._host.unblock(self._call)
+
+    async def set_user_id(self, user_id: str | None) -> None:
+        """Log somebody in, or out with None: every subscription starts anew for them.
+
+        The client is sent only what is different then.
+
+        Raises:
+            RuntimeError: this method has called ``unblock``, so others may be running.
+        """
+        if not self._host.is_blocking(self._call):
+            raise RuntimeError("a method can't set the user after it called unblock")
+        await self._host.set_user_id(user_id)
+
+
+class Subscription:
+    """The first argument of every publication: what it publishes to, until it is stopped.
+
+    The handler may return while others go on publishing; or it calls :meth:`unblock` and
+    stays, and is cancelled when the subscription ends. After the end, all is ignored.
+    """
+
+    def __init__(self, host: Host, subscribed: Subscribed) -> None:
+        self._host = host
+        self._subscribed = subscribed
+        self._on_stop: list[Callable[[], object]] = []
+        self._is_stopped = False
+        self.session = host.session
+        self.user_id = host.session.user_id
+        """Who was logged in when it started; for another user, another one is started."""
+
+    def added(self, collection: str, document_id: Any, fields: Mapping[str, Any]) -> None:
+        """Publish a document.
+
+        Raises:
+            EjsonError: the id or a field can't be written.
+        """
+        self._host.view.added(self._subscribed, collection, document_id, fields)
+        self._host.flush_soon()
+
+    def changed(self, collection: str, document_id: Any, fields: Mapping[str, Any]) -> None:
+        """Change fields of a published document; the value ``UNDEFINED`` clears one.
+
+        Raises:
+            LookupError: this subscription did not publish it.
+            EjsonError: a field can't be written.
+        """
+        self._host.view.changed(self._subscribed, collection, document_id, fields)
+        self._host.flush_soon()
+
+    def removed(self, collection: str, document_id: Any) -> None:
+        """Take back a document.
+
+        Raises:
+            LookupError: this subscription did not publish it.
+        """
+        self._host.view.removed(self._subscribed, collection, document_id)
+        self._host.flush_soon()
+
+    def ready(self) -> None:
+        """Say that the first batch is complete."""
+        self._host.view.ready(self._subscribed)
+        self._host.flush_soon()
+
+    def stop(self) -> None:
+        """End it; the client is told that this is in order."""
+        self._host.end_subscription(self._subscribed, None)
+
+    def error(self, error: Exception) -> None:
+        """End it because of an error, of which the client sees only a ``MethodError``."""
+        if not self._is_stopped:
+            shown = told(error, "rpc.publication_failed", publication=self._subscribed.name)
+            self._host.end_subscription(self._subscribed, shown)
+
+    def unblock(self) -> None:
+        """Let the session's next message begin before this handler has ended. Idempotent."""
+        self._host.unblock(self._subscribed)
+
+    def on_stop(self, callback: Callable[[], object]) -> None:
+        """Have ``callback`` called when it ends; at once, if it has ended."""
+        if self._is_stopped:
+            call_back(callback)
+        else:
+            self._on_stop.append(callback)
+
+    def stopped(self) -> None:
+        """It has ended; called once, by the server."""
+        self._is_stopped = True
+        callbacks, self._on_stop = self._on_stop, []
+        for callback in callbacks:
+            call_back(callback)

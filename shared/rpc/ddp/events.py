@@ -1,0 +1,113 @@
+"""What happened to a session, for the one who runs it to act on."""
+
+from typing import Any
+
+import msgspec
+
+from shared.rpc.errors import MethodError
+
+
+class Closed(msgspec.Struct, frozen=True):
+    """Both: send what there is to send, then close the connection. The last event."""
+
+    code: int
+    reason: str
+
+
+class SessionStarted(msgspec.Struct, frozen=True):
+    """Both: client and server agreed on a version; the session is open."""
+
+    session_id: str
+    version: str
+
+
+class MethodCalled(msgspec.Struct, frozen=True, eq=False):
+    """Server: run this method, then answer with ``method_done`` or ``method_failed``."""
+
+    id: str
+    name: str
+    params: list[Any]
+    random_seed: str | None
+
+
+class Subscribed(msgspec.Struct, frozen=True, eq=False):
+    """Server: start this publication, and ``unblock`` when its handler has ended.
+
+    The event itself stands for the subscription in every later call.
+    """
+
+    id: str
+    name: str
+    params: list[Any]
+
+
+class Unsubscribed(msgspec.Struct, frozen=True):
+    """Server: the client ended this subscription; nothing more is published to it."""
+
+    subscription: Subscribed
+
+
+class MethodReturned(msgspec.Struct, frozen=True):
+    """Client: the answer to a call; a result of ``UNDEFINED`` is none."""
+
+    id: str
+    result: Any
+
+
+class MethodRaised(msgspec.Struct, frozen=True):
+    """Client: a call failed, by the server's word or because its answer is unreadable."""
+
+    id: str
+    error: Exception
+
+
+class SubscriptionReady(msgspec.Struct, frozen=True):
+    """Client: the first batch of a subscription has arrived."""
+
+    id: str
+
+
+class SubscriptionEnded(msgspec.Struct, frozen=True):
+    """Client: the server ended a subscription."""
+
+    id: str
+    error: MethodError | None
+
+
+class DocumentEvent(msgspec.Struct, frozen=True):
+    """Client: a document of a local collection was ``added``, ``changed`` or ``removed``.
+
+    Of a changed one, ``fields`` holds only what is new; a cleared field is ``UNDEFINED``.
+    """
+
+    kind: str
+    collection: str
+    id: Any
+    fields: dict[str, Any]
+
+
+class NegotiationEnded(msgspec.Struct, frozen=True):
+    """Client: the server offers no version that we speak; trying again is pointless."""
+
+    offered: str
+
+
+class Complaint(msgspec.Struct, frozen=True):
+    """Client: the server could not make sense of something that we sent."""
+
+    reason: str
+    offending: str
+
+
+ServerEvent = SessionStarted | MethodCalled | Subscribed | Unsubscribed | Closed
+ClientEvent = (
+    SessionStarted
+    | MethodReturned
+    | MethodRaised
+    | SubscriptionReady
+    | SubscriptionEnded
+    | DocumentEvent
+    | NegotiationEnded
+    | Complaint
+    | Closed
+)

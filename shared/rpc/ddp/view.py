@@ -1,0 +1,163 @@
+"""What one client sees: its subscriptions, and the documents that they publish to it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec import UNSET, Raw, UnsetType
+
+from shared.rpc.ddp import messages as m
+from shared.rpc.ddp.events import Subscribed
+from shared.rpc.ddp.ids import DocumentIds
+from shared.rpc.ddp.merge_box import (
+    Change,
+    DocumentAdded,
+    DocumentChanged,
+    DocumentRemoved,
+    MergeBox,
+)
+from shared.rpc.ejson import Ejson
+from shared.rpc.errors import MethodError
+
+
+class View:
+    """Publishes documents to one client, and tells it only what is new to it.
+
+    Everything about a subscription that has ended, or was replaced, is ignored: its
+    publisher may not have noticed yet.
+    """
+
+    def __init__(self, ejson: Ejson, send: Callable[[bytes], None]) -> None:
+        self._ejson = ejson
+        self._ids = DocumentIds(ejson)
+        self._send = send
+        self._subscriptions: dict[str, Subscribed] = {}
+        self._ready: set[str] = set()
+        self._box = MergeBox()
+        self._before_rerun: MergeBox | None = None
+        self._held_ends: list[bytes] = []
+
+    def find(self, subscription_id: str) -> Subscribed | None:
+        """The live subscription of that id."""
+        return self._subscriptions.get(subscription_id)
+
+    def start(self, subscription: Subscribed) -> None:
+        """A new subscription; its id must not be in use."""
+        self._subscriptions[subscription.id] = subscription
+
+    def added(
+        self, subscription: Subscribed, collection: str, document_id: Any, fields: Mapping[str, Any]
+    ) -> None:
+        """Publish a document.
+
+        Raises:
+            EjsonError: the id or a field can't be written; nothing was published.
+        """
+        if self.is_live(subscription):
+            wire_id = self._checked(document_id, fields)
+            self._tell(self._box.added(subscription, collection, wire_id, fields))
+
+    def changed(
+        self, subscription: Subscribed, collection: str, document_id: Any, fields: Mapping[str, Any]
+    ) -> None:
+        """Change fields of a published document; the value ``UNDEFINED`` clears one.
+
+        Raises:
+            LookupError: this subscription did not publish the document.
+            EjsonError: a field can't be written; nothing was changed.
+        """
+        if self.is_live(subscription):
+            wire_id = self._checked(document_id, fields)
+            self._tell(self._box.changed(subscription, collection, wire_id, fields))
+
+    def removed(self, subscription: Subscribed, collection: str, document_id: Any) -> None:
+        """Take back a document.
+
+        Raises:
+            LookupError: this subscription did not publish the document.
+        """
+        if self.is_live(subscription):
+            wire_id = self._ids.to_wire(document_id)
+            self._tell(self._box.removed(subscription, collection, wire_id))
+
+    def ready(self, subscription: Subscribed) -> None:
+        """Say that the first batch is complete; only the first time counts."""
+        if self.is_live(subscription) and subscription.id not in self._ready:
+            self._ready.add(subscription.id)
+            if self._before_rerun is None:
+                self._send(m.encode(m.Ready([subscription.id])))
+
+    def end(self, subscription: Subscribed, error: MethodError | None = None) -> None:
+        """End a subscription: take back what only it published, then say so."""
+        if not self.is_live(subscription):
+            return
+        del self._subscriptions[subscription.id]
+        self._ready.discard(subscription.id)
+        for change in self._box.leave(subscription):
+            self._tell(change)
+        text = m.encode(m.NoSub(subscription.id, UNSET if error is None else m.encode_error(error)))
+        if self._before_rerun is None:
+            self._send(text)
+        else:  # the removals are still to come, and nosub must not overtake them
+            self._held_ends.append(text)
+
+    def begin_rerun(self) -> list[Subscribed]:
+        """Begin anew for another user: every subscription is replaced by a fresh one.
+
+        Nothing is sent until :meth:`end_rerun`, which then sends only what is different.
+        Returns the new subscriptions, in their old order.
+        """
+        if self._before_rerun is None:
+            self._before_rerun = self._box
+        self._box = MergeBox()
+        self._ready.clear()
+        self._subscriptions = {
+            old.id: Subscribed(old.id, old.name, old.params) for old in self._subscriptions.values()
+        }
+        return list(self._subscriptions.values())
+
+    def end_rerun(self) -> None:
+        """Send the difference that the rerun made, then who has ended and who is ready."""
+        before, self._before_rerun = self._before_rerun, None
+        if before is None:
+            return
+        for change in self._box.changes_since(before):
+            self._tell(change)
+        for text in self._held_ends:
+            self._send(text)
+        self._held_ends = []
+        ready = [name for name in self._subscriptions if name in self._ready]
+        if ready:
+            self._send(m.encode(m.Ready(ready)))
+
+    def clear(self) -> None:
+        """The session is over: every subscription ends, and nothing is said."""
+        self._subscriptions.clear()
+        self._before_rerun = None
+        self._box = MergeBox()
+
+    def is_live(self, subscription: Subscribed) -> bool:
+        """Whether a subscription has neither ended nor been replaced."""
+        return self._subscriptions.get(subscription.id) is subscription
+
+    def _checked(self, document_id: Any, fields: Mapping[str, Any]) -> str:
+        """The id on the wire; refuses fields now that could not be written later."""
+        self._ejson.dumps(dict(fields))
+        return self._ids.to_wire(document_id)
+
+    def _tell(self, change: Change | None) -> None:
+        if change is not None and self._before_rerun is None:
+            self._send(self._text_of(change))
+
+    def _text_of(self, change: Change) -> bytes:
+        match change:
+            case DocumentAdded():
+                return m.encode(m.Added(change.collection, change.id, self._raw(change.fields)))
+            case DocumentChanged():
+                raw = self._raw(change.fields)
+                cleared = change.cleared or UNSET
+                return m.encode(m.Changed(change.collection, change.id, raw, cleared))
+            case DocumentRemoved():
+                return m.encode(m.Removed(change.collection, change.id))
+
+    def _raw(self, fields: dict[str, Any]) -> Raw | UnsetType:
+        return Raw(self._ejson.dumps(fields)) if fields else UNSET

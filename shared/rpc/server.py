@@ -1,0 +1,114 @@
+"""A DDP server on asyncio: runs methods and publications for any number of sessions.
+
+::
+
+    server = Server(methods={"echo": echo}, publications={"jobs.mine": jobs_mine})
+    await server.serve(transport, peer)     # once per connection, until it is closed
+
+A method that raises :class:`~shared.rpc.errors.MethodError` says what its caller is told;
+any other exception is logged, and the caller is told 500. When a session ends, its
+running methods and publications are cancelled.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from shared.rpc.context import MethodContext, Subscription
+from shared.rpc.ddp.server import ServerConfig
+from shared.rpc.ejson import CustomType, Ejson
+from shared.rpc.runner import Offer, SessionRunner
+from shared.rpc.session import Session
+from shared.rpc.signature import Signature
+from shared.rpc.transport import GOING_AWAY, Peer, Transport
+
+Method = Callable[..., Awaitable[Any]]
+"""``async def method(context: MethodContext, *params) -> result``
+
+Parameters with annotations are checked and converted by them, as by ``msgspec.convert``.
+A result of None is ``null``; one of ``ejson.UNDEFINED`` is no result.
+"""
+
+Publication = Callable[..., Awaitable[None]]
+"""``async def publication(sub: Subscription, *params) -> None``"""
+
+_ID_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz"
+_ID_LENGTH = 17
+
+
+class Server:
+    """The methods and publications on offer, and the sessions that use them."""
+
+    def __init__(
+        self,
+        methods: Mapping[str, Method],
+        publications: Mapping[str, Publication] | None = None,
+        *,
+        custom_types: Iterable[CustomType] = (),
+        config: ServerConfig | None = None,
+        on_connection: Callable[[Session], None] | None = None,
+    ) -> None:
+        self._offer = Offer(
+            methods={name: (method, Signature(method)) for name, method in methods.items()},
+            publications={
+                name: (publication, Signature(publication))
+                for name, publication in (publications or {}).items()
+            },
+            ejson=Ejson(custom_types),
+            config=config or ServerConfig(),
+            on_connection=on_connection,
+        )
+        self._running: set[SessionRunner] = set()
+        self._none_left = asyncio.Event()
+        self._is_closing = False
+
+    @property
+    def connections(self) -> int:
+        """How many connections are being served now."""
+        return len(self._running)
+
+    async def serve(
+        self, transport: Transport, peer: Peer | None = None, *, user_id: str | None = None
+    ) -> None:
+        """Serve one connection until it is closed. Being cancelled closes it (1001).
+
+        ``user_id`` is who is logged in from the start, for instance by a cookie.
+        """
+        if self._is_closing:
+            await transport.close(GOING_AWAY, "the server is closing")
+            return
+        runner = SessionRunner(self._offer, _new_id(), transport, peer or Peer(), user_id)
+        self._running.add(runner)
+        try:
+            await runner.run()
+        finally:
+            self._running.discard(runner)
+            if not self._running:
+                self._none_left.set()
+            await transport.close(GOING_AWAY, "the server is closing")
+
+    async def close(self) -> None:
+        """Close every session (1001), accept no new one, and wait until all have ended."""
+        self._is_closing = True
+        for runner in list(self._running):
+            runner.close(GOING_AWAY, "the server is closing")
+        while self._running:
+            self._none_left.clear()
+            await self._none_left.wait()
+
+
+def _new_id() -> str:
+    """A session id as Meteor's ``Random.id()`` makes them: 98 bits."""
+    return "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
+
+
+__all__ = [
+    "Method",
+    "MethodContext",
+    "Publication",
+    "Server",
+    "ServerConfig",
+    "Session",
+    "Subscription",
+]

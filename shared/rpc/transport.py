@@ -1,0 +1,130 @@
+"""What carries the texts of a session: the protocol, and ``websockets`` as its provider.
+
+aiohttp's twin for browsers is in the web service.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+from websockets.asyncio.client import connect
+from websockets.asyncio.connection import Connection
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
+
+GOING_AWAY = 1001
+NORMAL_CLOSURE = 1000
+
+
+class TransportConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of one WebSocket connection."""
+
+    max_message_bytes: int = 16_000_000
+    """A longer message closes the connection (1009)."""
+    open_timeout: float = 10.0
+    """Seconds for TCP, TLS and the WebSocket handshake together."""
+    close_timeout: float = 5.0
+    """Seconds that the other side may take to agree that the connection is closed."""
+
+
+class Transport(Protocol):
+    """One open connection. Iterating ends when it is closed, by whom and how ever."""
+
+    def __aiter__(self) -> AsyncIterator[str | bytes]: ...
+
+    async def send(self, texts: Sequence[bytes]) -> None:
+        """Send UTF-8 texts, one message each, and wait while the other side is slow.
+
+        Called by one coroutine at a time. On a closed connection it does nothing: the
+        iteration has ended, or is about to.
+        """
+        ...
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close it; legal at any time, and more than once."""
+        ...
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """Who is at the other end."""
+
+    address: str = ""
+    headers: Mapping[str, str] = {}
+    """Of the upgrade request; names in lower case."""
+
+
+class WebSocketTransport:
+    """A connection of the ``websockets`` library, server's or client's."""
+
+    def __init__(self, connection: Connection, close_timeout: float = 6.0) -> None:
+        """``close_timeout``: seconds after which :meth:`close` cuts the connection."""
+        self._connection = connection
+        self._close_timeout = close_timeout
+
+    async def __aiter__(self) -> AsyncIterator[str | bytes]:
+        receive = self._connection.recv
+        try:
+            while True:
+                yield await receive()
+        except ConnectionClosed:
+            return
+
+    async def send(self, texts: Sequence[bytes]) -> None:
+        # connection.send() would write each text to the socket by itself; most of a small
+        # message's cost is that write, and waking up the other side for it (measured:
+        # 20 µs of 30). Hence the library's sans-IO protocol, and one write for all.
+        connection = self._connection
+        if connection.state is not State.OPEN:
+            return
+        try:
+            for text in texts:
+                connection.protocol.send_text(text)
+            connection.transport.write(b"".join(connection.protocol.data_to_send()))
+            await connection.drain()
+        except (OSError, RuntimeError):
+            # asyncio and uvloop say so in these ways when the socket has just been closed
+            return
+
+    async def close(self, code: int, reason: str) -> None:
+        # websockets waits without limit for room in the socket's buffer, to write its last
+        # frame: who has stopped reading would keep the connection open for ever
+        try:
+            async with asyncio.timeout(self._close_timeout):
+                await self._connection.close(code, reason)
+        except TimeoutError:
+            self._connection.transport.abort()
+
+
+async def open_websocket(
+    url: str, *, headers: Mapping[str, str], config: TransportConfig
+) -> WebSocketTransport:
+    """Connect to a DDP server.
+
+    Raises:
+        OSError: no connection, or not in time.
+        websockets.exceptions.InvalidHandshake: something else than a WebSocket answered.
+    """
+    connection = await connect(
+        url,
+        additional_headers=headers,
+        compression=None,  # costs more than it saves on the way between two services
+        proxy=None,
+        open_timeout=config.open_timeout,
+        close_timeout=config.close_timeout,
+        ping_interval=None,  # DDP has its own heartbeat
+        max_size=config.max_message_bytes,
+        max_queue=256,
+    )
+    return WebSocketTransport(connection)
+
+
+def peer_of(connection: ServerConnection) -> Peer:
+    """Who opened a connection to a ``websockets`` server."""
+    remote = connection.remote_address
+    address = str(remote[0]) if isinstance(remote, tuple) else ""
+    if connection.request is None:
+        return Peer(address)
+    items = connection.request.headers.raw_items()
+    return Peer(address, {name.lower(): value for name, value in items})

@@ -1,0 +1,132 @@
+"""The pump: what is sent together, what still goes out, and when it wakes up."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from shared.rpc.connection import Pump
+from tests.support.waiting import eventually
+
+
+class Pipe:
+    """A transport whose other side is the test."""
+
+    def __init__(self) -> None:
+        self.inbox: asyncio.Queue[str | None] = asyncio.Queue()
+        self.sent: list[list[bytes]] = []
+        self.closed: list[tuple[int, str]] = []
+        self.room = asyncio.Event()
+        self.room.set()
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        while (text := await self.inbox.get()) is not None:
+            yield text
+
+    async def send(self, texts: Sequence[bytes]) -> None:
+        self.sent.append(list(texts))
+        await self.room.wait()
+
+    async def close(self, code: int, reason: str) -> None:
+        self.closed.append((code, reason))
+        self.inbox.put_nowait(None)
+
+
+class Echo:
+    """A session that says everything back, and once more at its timer."""
+
+    def __init__(self) -> None:
+        self.outgoing: list[bytes] = []
+        self.due: float | None = None
+
+    @property
+    def has_texts_to_send(self) -> bool:
+        return bool(self.outgoing)
+
+    def receive(self, text: str | bytes, now: float) -> None:
+        self.outgoing.append(str(text).encode())
+
+    def texts_to_send(self) -> list[bytes]:
+        texts, self.outgoing = self.outgoing, []
+        return texts
+
+    def next_timer(self) -> float | None:
+        return self.due
+
+    def handle_timer(self, now: float) -> None:
+        assert self.due is not None
+        assert now >= self.due
+        self.due = None
+        self.outgoing.append(b"timer")
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.pipe, self.session = Pipe(), Echo()
+        self.pump = Pump(self.session, self.pipe, lambda: None)
+
+
+async def test_texts_of_one_moment_are_sent_together() -> None:
+    bench = Bench()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(bench.pump.run())
+        for text in "abc":
+            bench.pipe.inbox.put_nowait(text)
+        await eventually(lambda: bench.pipe.sent == [[b"a", b"b", b"c"]])
+        bench.pipe.inbox.put_nowait(None)
+
+
+async def test_while_one_sends_the_others_texts_gather() -> None:
+    bench = Bench()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(bench.pump.run())
+        bench.pipe.room.clear()
+        bench.session.outgoing.append(b"first")
+        sender = group.create_task(bench.pump.flush())
+        await eventually(lambda: bench.pipe.sent)
+        for text in (b"second", b"third"):
+            bench.session.outgoing.append(text)
+            await bench.pump.flush()
+        assert bench.pipe.sent == [[b"first"]]
+        sender.cancel()
+        await eventually(lambda: len(bench.pipe.sent) == 2)
+        assert bench.pipe.sent[1] == [b"second", b"third"]
+        bench.pipe.room.set()
+        bench.pipe.inbox.put_nowait(None)
+
+
+async def test_the_last_texts_go_out_before_the_close() -> None:
+    bench = Bench()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(bench.pump.run())
+        bench.pipe.inbox.put_nowait("hello")
+        await eventually(lambda: bench.pipe.sent)
+        bench.session.outgoing.append(b"bye")
+        bench.pump.close_soon(1000, "first")
+        bench.pump.close_soon(1001, "second")
+    assert bench.pipe.sent == [[b"hello"], [b"bye"]]
+    assert bench.pipe.closed == [(1000, "first")]
+
+
+async def test_the_timer_follows_the_session() -> None:
+    bench = Bench()
+    loop = asyncio.get_running_loop()
+    bench.session.due = loop.time() + 1000
+    async with asyncio.TaskGroup() as group:
+        group.create_task(bench.pump.run())
+        await asyncio.sleep(0)
+        bench.session.due = loop.time() + 0.001
+        bench.pipe.inbox.put_nowait("x")
+        await eventually(lambda: [b"timer"] in bench.pipe.sent)
+        bench.pipe.inbox.put_nowait(None)
+
+
+async def test_events_follow_every_text_and_timer() -> None:
+    pipe, session = Pipe(), Echo()
+    calls: list[Any] = []
+    session.due = asyncio.get_running_loop().time()
+    pump = Pump(session, pipe, lambda: calls.append(len(calls)))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pump.run())
+        pipe.inbox.put_nowait("x")
+        await eventually(lambda: len(calls) == 2)
+        pipe.inbox.put_nowait(None)
