@@ -1,0 +1,1 @@
+"""Documents of the database and the stores that read and write them."""

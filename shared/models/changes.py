@@ -1,0 +1,83 @@
+"""A collection's changes as they happen, over any failure of the database's."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any, Literal, NamedTuple
+
+import structlog
+from bson import ObjectId
+from pymongo.errors import OperationFailure, PyMongoError
+
+from shared.models.database import Database
+from shared.models.types import Document
+
+log = structlog.get_logger()
+
+ChangeKind = Literal["resync", "insert", "update", "delete"]
+
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 5.0
+
+_KINDS: dict[str, ChangeKind] = {
+    "insert": "insert",
+    "update": "update",
+    "replace": "update",
+    "delete": "delete",
+}
+
+# What changed in a document is not needed beside the document; a large result would be in
+# the event twice, and an event over 16 MB ends the stream.
+_WITHOUT_DETAILS = ({"$unset": ["updateDescription"]},)
+
+
+class Change(NamedTuple):
+    """One change. ``document`` is None after a delete, and for a ``resync``."""
+
+    kind: ChangeKind
+    id: ObjectId | None
+    document: Document | None
+
+
+RESYNC = Change("resync", None, None)
+
+
+async def watch(database: Database, collection: str) -> AsyncGenerator[Change, None]:
+    """Every change of a collection, for ever; close the generator to stop.
+
+    The first one is a ``resync``: the stream is open, and what is read from now on misses
+    nothing. It comes again whenever changes may have been missed. A lost connection alone
+    does not cause one, since the stream goes on where it stopped; an update that can't be
+    continued (the oplog was too short, the collection was dropped) does.
+    """
+    position: Mapping[str, Any] | None = None
+    pause = _FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            async with database.changes(collection, _WITHOUT_DETAILS, position) as stream:
+                if position is None:
+                    yield RESYNC
+                try:
+                    async for event in stream:
+                        pause = _FIRST_PAUSE_SECONDS
+                        if change := _change(event):
+                            yield change
+                    position = None  # the collection was dropped or renamed
+                except PyMongoError:
+                    position = stream.resume_token
+                    raise
+        except OperationFailure as error:
+            # Whatever the server refuses, it would refuse again at the same place.
+            position = None
+            log.warning("changes.refused", collection=collection, error=str(error))
+        except PyMongoError as error:
+            log.warning("changes.lost", collection=collection, error=str(error))
+        await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - not a secret
+        pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+
+def _change(event: Document) -> Change | None:
+    kind = _KINDS.get(event["operationType"])
+    if kind is None:
+        return None
+    return Change(kind, event["documentKey"]["_id"], event.get("fullDocument"))
