@@ -1,0 +1,1 @@
+"""The process pool: children that can be killed, forked from a preloaded zygote."""

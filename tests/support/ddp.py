@@ -1,0 +1,117 @@
+"""A DDP client of the tests' own, from the specification alone: it shares no code with ours."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import aiohttp
+
+from tests.support.stack import Api
+from tests.support.waiting import eventually
+
+Message = dict[str, Any]
+
+
+class DdpClient:
+    """Sends what it is told to, and keeps all that it receives."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self.socket = socket
+        self.received: list[Message] = []
+        self._ids = 0
+
+    @classmethod
+    @asynccontextmanager
+    async def connected(cls, api: Api) -> AsyncIterator[Self]:
+        """A connection to the web service with the cookie of ``api``."""
+        async with api.http.ws_connect(api.url + "/websocket") as socket:
+            client = cls(socket)
+            async with client.running():
+                await client.connect()
+                yield client
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as group:
+            reader = group.create_task(self._read())
+            try:
+                yield
+            finally:
+                reader.cancel()
+
+    async def connect(self) -> None:
+        await self.send({"msg": "connect", "version": "1", "support": ["1"]})
+        await self.until(lambda m: m.get("msg") == "connected")
+
+    async def send(self, message: Message) -> None:
+        await self.socket.send_str(json.dumps(message))
+
+    async def send_method(self, method: str, *params: Any) -> str:
+        self._ids += 1
+        call = str(self._ids)
+        await self.send({"msg": "method", "id": call, "method": method, "params": list(params)})
+        return call
+
+    async def result(self, call: str) -> Message:
+        return await self.until(lambda m: m.get("msg") == "result" and m["id"] == call)
+
+    async def call(self, method: str, *params: Any) -> Any:
+        """The result of a method.
+
+        Raises:
+            AssertionError: it answered with an error; the text holds it.
+        """
+        answer = await self.result(await self.send_method(method, *params))
+        assert "error" not in answer, answer["error"]
+        return answer.get("result")
+
+    async def subscribe(self, name: str, *params: Any) -> str:
+        """Subscribe and wait until it is ready."""
+        self._ids += 1
+        sub = str(self._ids)
+        await self.send({"msg": "sub", "id": sub, "name": name, "params": list(params)})
+        answer = await self.until(
+            lambda m: (
+                (m.get("msg") == "ready" and sub in m["subs"])
+                or (m.get("msg") == "nosub" and m["id"] == sub)
+            )
+        )
+        assert answer["msg"] == "ready", answer
+        return sub
+
+    async def until(self, wanted: Callable[[Message], bool], timeout: float = 20) -> Message:
+        """The first received message that is ``wanted``; it may have come already."""
+        found = await eventually(
+            lambda: next((m for m in self.received if wanted(m)), None), timeout, "a message"
+        )
+        assert found is not None
+        return found
+
+    def documents(self, collection: str) -> dict[str, Message]:
+        """What a client that followed every message would hold of a collection."""
+        found: dict[str, Message] = {}
+        for message in self.received:
+            if message.get("collection") != collection:
+                continue
+            match message["msg"]:
+                case "added":
+                    assert message["id"] not in found, "added twice"
+                    found[message["id"]] = dict(message.get("fields", {}))
+                case "changed":
+                    found[message["id"]].update(message.get("fields", {}))
+                    for cleared in message.get("cleared", []):
+                        found[message["id"]].pop(cleared, None)
+                case "removed":
+                    del found[message["id"]]
+        return found
+
+    async def _read(self) -> None:
+        async for frame in self.socket:
+            message = json.loads(frame.data)
+            if message.get("msg") == "ping":
+                await self.send(
+                    {"msg": "pong"} | ({"id": message["id"]} if "id" in message else {})
+                )
+            self.received.append(message)
