@@ -1,0 +1,1 @@
+"""Measurements that anyone can repeat; each compares side by side in one run."""

@@ -1,0 +1,1 @@
+"""Pictures: recognise, check, open, resize and write them, with libvips; knows no job."""

@@ -1,0 +1,1 @@
+"""The job functions: one module per feature, each function fulfils one contract."""

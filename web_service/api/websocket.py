@@ -1,0 +1,55 @@
+"""``/websocket``: DDP sessions over aiohttp's WebSocket, logged in by the page's cookie."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from aiohttp import WSMsgType, web
+
+from shared.rpc.transport import Peer
+from web_service.auth import token_of
+from web_service.keys import AUTH, DDP, MAX_MESSAGE_BYTES
+
+_CLOSE_SECONDS = 2.0
+_MAX_REASON_BYTES = 123
+"""RFC 6455 §5.5: a close frame has 125 bytes, two of which are the code."""
+
+
+class AiohttpTransport:
+    """One WebSocket of aiohttp's server, as the RPC's transport."""
+
+    def __init__(self, socket: web.WebSocketResponse) -> None:
+        self._socket = socket
+
+    async def __aiter__(self) -> AsyncIterator[str | bytes]:
+        async for message in self._socket:
+            if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                yield message.data
+
+    async def send(self, texts: Sequence[bytes]) -> None:
+        try:
+            for text in texts:
+                await self._socket.send_frame(text, WSMsgType.TEXT)
+        except ConnectionError:
+            return
+
+    async def close(self, code: int, reason: str) -> None:
+        await self._socket.close(code=code, message=reason.encode()[:_MAX_REASON_BYTES])
+
+
+async def websocket(request: web.Request) -> web.WebSocketResponse:
+    """Serve one DDP connection until it is closed."""
+    token = token_of(request.headers)
+    login = await request.app[AUTH].session_of(token) if token else None
+    socket = web.WebSocketResponse(
+        timeout=_CLOSE_SECONDS, max_msg_size=request.app[MAX_MESSAGE_BYTES], compress=False
+    )
+    await socket.prepare(request)
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    await request.app[DDP].serve(
+        AiohttpTransport(socket),
+        Peer(request.remote or "", headers),
+        user_id=None if login is None else str(login[0].id),
+    )
+    return socket
+
+
+routes = [web.get("/websocket", websocket)]

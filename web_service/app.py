@@ -1,0 +1,171 @@
+"""Builds the web service from its settings, runs it, and stops it in order."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from settings import RpcSettings, Settings
+from shared.contracts.contract import Contract, contracts_in
+from shared.models.database import Database, open_database
+from shared.models.file_store import FileStore
+from shared.models.job_store import JobStore
+from shared.models.order_import import OrderImporter
+from shared.models.order_store import OrderStore
+from shared.models.prepare import prepare_when_up
+from shared.models.session_store import SessionStore
+from shared.models.user_store import UserStore
+from shared.ops import log as logs
+from shared.ops.background import running
+from shared.ops.health import Health
+from shared.ops.metrics import new_registry, watch_loop_lag
+from shared.ops.signals import stop_on_signals
+from shared.ops.version import VERSION
+from shared.rpc.client import Client, ClientConfig
+from shared.rpc.ddp.client import ClientSessionConfig
+from shared.rpc.ddp.heartbeat import HeartbeatConfig
+from shared.rpc.object_id import OBJECT_ID
+from shared.rpc.server import Server, ServerConfig
+from shared.rpc.transport import TransportConfig
+from web_service import keys
+from web_service.api import accounts, calls, files, jobs, operations, orders, pages, websocket
+from web_service.auth import Auth, AuthConfig
+from web_service.job_feed import JobFeed
+from web_service.jobs import Jobs
+from web_service.live import Live
+from web_service.measure import measuring_middleware
+from web_service.problems import problem_middleware
+
+log = structlog.get_logger()
+
+UI_FOLDER = Path(__file__).parent / "ui" / "dist"
+
+_FEATURES = (accounts, calls, files, jobs, operations, orders, pages, websocket)
+_DATABASE_PATIENCE_SECONDS = 5.0
+
+
+async def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; then finish what is under way, and return."""
+    logs.configure("web", settings.log.level, settings.log.format)
+    stop = stop_on_signals()
+    registry = new_registry()
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            open_database(
+                settings.mongo.url,
+                settings.mongo.database,
+                settings.mongo.driver,
+                patience_seconds=_DATABASE_PATIENCE_SECONDS,
+            )
+        )
+        await prepare_when_up(database)
+        clients = [
+            await stack.enter_async_context(_client(settings, url))
+            for url in settings.web.jobs_urls
+        ]
+        app = application(settings, database, clients, registry)
+        await stack.enter_async_context(
+            running(app[keys.JOBS].run(), app[keys.FEED].run(), watch_loop_lag(registry))
+        )
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            handler_cancellation=True,  # a caller who leaves ends their call's run
+            shutdown_timeout=settings.web.drain_seconds,
+        )
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, settings.web.host, settings.web.port).start()
+        log.info("web.started", port=settings.web.port)
+        await stop.wait()
+        log.info("web.stopping")
+        app[keys.HEALTH].draining = True
+        await app[keys.DDP].close()
+    log.info("web.stopped")
+
+
+def application(
+    settings: Settings, database: Database, clients: Sequence[Client], registry: CollectorRegistry
+) -> web.Application:
+    """The aiohttp application with all of its parts and routes."""
+    files, store = FileStore(database), JobStore(database)
+    feed = JobFeed(store)
+    auth = Auth(
+        UserStore(database),
+        SessionStore(database, lifetime=timedelta(days=settings.web.session_days)),
+        AuthConfig(
+            session_for=timedelta(days=settings.web.session_days),
+            secure_cookies=settings.web.secure_cookies,
+            trusted_origins=settings.web.trusted_origins,
+        ),
+    )
+    jobs = Jobs(_offered_contracts(settings), clients, store, files)
+    live = Live(auth, jobs, store, feed)
+    app = web.Application(
+        middlewares=[measuring_middleware(registry), problem_middleware, auth.origin_middleware],
+    )
+    app[keys.AUTH] = auth
+    app[keys.DDP] = Server(
+        live.methods,
+        live.publications,
+        custom_types=[OBJECT_ID],
+        config=ServerConfig(heartbeat=_heartbeat(settings.rpc)),
+        on_connection=live.opened,
+    )
+    app[keys.FEED] = feed
+    app[keys.FILES] = files
+    app[keys.HEALTH] = Health(
+        "web",
+        VERSION,
+        registry,
+        {"mongo": database.ping},
+        lambda: {"jobsService": "connected" if jobs.available else "not connected"},
+    )
+    app[keys.JOBS] = jobs
+    app[keys.JOB_STORE] = store
+    app[keys.LIVE] = live
+    app[keys.MAX_MESSAGE_BYTES] = settings.rpc.max_message_megabytes * 1_000_000
+    app[keys.ORDERS] = OrderStore(database)
+    app[keys.ORDER_IMPORTER] = OrderImporter(database)
+    app[keys.UI] = UI_FOLDER
+    app[keys.UPLOADS] = keys.Uploads(
+        max_bytes=settings.web.max_upload_megabytes * 1_000_000,
+        keep_for=timedelta(days=settings.web.file_days),
+    )
+    for feature in _FEATURES:
+        app.add_routes(feature.routes)
+    return app
+
+
+def _offered_contracts(settings: Settings) -> dict[str, type[Contract[Any]]]:
+    return {
+        name: contract
+        for name, contract in contracts_in(["shared.contracts"]).items()
+        if settings.jobs.system_jobs or not name.startswith("system.")
+    }
+
+
+def _client(settings: Settings, url: str) -> Client:
+    token = settings.rpc.token
+    return Client(
+        url,
+        headers={"Authorization": f"Bearer {token}"} if token else None,
+        custom_types=[OBJECT_ID],
+        config=ClientConfig(
+            session=ClientSessionConfig(heartbeat=_heartbeat(settings.rpc)),
+            transport=TransportConfig(
+                max_message_bytes=settings.rpc.max_message_megabytes * 1_000_000
+            ),
+        ),
+    )
+
+
+def _heartbeat(settings: RpcSettings) -> HeartbeatConfig:
+    return HeartbeatConfig(
+        interval=settings.heartbeat_seconds, timeout=settings.heartbeat_timeout_seconds
+    )

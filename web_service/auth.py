@@ -1,0 +1,123 @@
+"""Who is asking: a session cookie or a bearer token, and where a request may come from."""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from shared.models.passwords import Password
+from shared.models.session_store import SessionStore, Token
+from shared.models.user_store import UserStore
+from shared.models.users import User
+from web_service.problems import Problem
+
+log = structlog.get_logger()
+
+COOKIE = "tandem_session"
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class AuthConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How sessions are kept."""
+
+    session_for: timedelta
+    """How long a browser keeps the cookie."""
+    secure_cookies: bool
+    trusted_origins: Collection[str]
+    """Other origins (``https://app.example.org``) whose pages may use this service."""
+
+
+class Auth:
+    """Logs people in and out, and tells who sent a request.
+
+    A session is one random token, kept hashed. It serves as the cookie of a browser, as
+    a bearer token, and as DDP's resume token.
+    """
+
+    def __init__(self, users: UserStore, sessions: SessionStore, config: AuthConfig) -> None:
+        self._users = users
+        self._sessions = sessions
+        self._config = config
+
+    async def log_in(self, username: str, password: Password) -> tuple[User, Token]:
+        """The user, and a token of a new session.
+
+        Raises:
+            Problem: 401, for an unknown user and a wrong password alike.
+        """
+        user = await self._users.check_password(username, password)
+        if user is None:
+            raise Problem(401, "bad-credentials", "The username or the password is wrong.")
+        log.info("user.logged_in", user=str(user.id))
+        return user, await self._sessions.create(user)
+
+    async def log_out(self, token: str) -> None:
+        """End the session: its token is worth nothing from now on."""
+        await self._sessions.delete(token)
+
+    async def session_of(self, token: str) -> tuple[User, Token] | None:
+        """The user whose session ``token`` stands for, and until when it does."""
+        return await self._sessions.find(token)
+
+    async def user(self, request: web.Request) -> User:
+        """Who sent ``request``.
+
+        Raises:
+            Problem: 401, nobody that is logged in.
+        """
+        token = token_of(request.headers)
+        session = await self.session_of(token) if token else None
+        if session is None:
+            raise Problem(401, "not-logged-in", "Please log in.")
+        return session[0]
+
+    def set_cookie(self, response: web.StreamResponse, token: str) -> None:
+        response.set_cookie(
+            COOKIE,
+            token,
+            max_age=int(self._config.session_for.total_seconds()),
+            httponly=True,
+            samesite="Lax",
+            secure=self._config.secure_cookies,
+        )
+
+    def origin_allowed(self, headers: Mapping[str, str]) -> bool:
+        """Whether the page that sent this (if a page did) is one of ours."""
+        origin = headers.get("Origin")
+        if origin is None:
+            return True
+        return (
+            urlsplit(origin).netloc == headers.get("Host") or origin in self._config.trusted_origins
+        )
+
+    @web.middleware
+    async def origin_middleware(
+        self,
+        request: web.Request,
+        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+    ) -> web.StreamResponse:
+        """Refuse what another site's page makes a browser send with our cookie (CSRF)."""
+        upgrading = request.headers.get("Upgrade", "").lower() == "websocket"
+        if (request.method not in _SAFE_METHODS or upgrading) and not self.origin_allowed(
+            request.headers
+        ):
+            raise Problem(403, "bad-origin", "This page may not use this service.")
+        return await handler(request)
+
+
+def token_of(headers: Mapping[str, str]) -> str:
+    """The token that a request carries, in its Authorization header or its cookie.
+
+    ``headers`` are looked up by names in lower case.
+    """
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    for cookie in headers.get("cookie", "").split(";"):
+        name, _, value = cookie.strip().partition("=")
+        if name == COOKIE:
+            return value
+    return ""

@@ -1,0 +1,112 @@
+"""Reads request bodies with their limits, and says clearly what is wrong with them."""
+
+from collections.abc import AsyncIterator
+from typing import Any, TypeVar
+
+import msgspec
+import orjson
+from aiohttp import BodyPartReader, web
+from bson import ObjectId
+
+from web_service.problems import Problem
+
+Body = TypeVar("Body")
+
+MAX_JSON_BYTES = 4 << 20
+_CHUNK_BYTES = 1 << 16
+
+
+async def json_body(request: web.Request, body_type: type[Body]) -> Body:
+    """The JSON body, as ``body_type``.
+
+    Raises:
+        Problem: 413 over 4 MiB; 400 not JSON, or not of that type (with the path).
+    """
+    text = await _read_bounded(request)
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise Problem(400, "bad-json", f"The body is not JSON: {error}.") from None
+    try:
+        return msgspec.convert(value, body_type)
+    except msgspec.ValidationError as error:
+        raise Problem(400, "bad-request", str(error)) from None
+
+
+async def _read_bounded(request: web.Request) -> bytes:
+    """The body, read no further than the limit whatever Content-Length says."""
+    parts = bytearray()
+    async for chunk in request.content.iter_any():
+        parts += chunk
+        if len(parts) > MAX_JSON_BYTES:
+            raise Problem(413, "too-large", f"A request may have {MAX_JSON_BYTES:,} bytes of JSON.")
+    return bytes(parts)
+
+
+def query_int(request: web.Request, name: str, default: int, low: int, high: int) -> int:
+    """A whole number from the query string.
+
+    Raises:
+        Problem: 400, it is no number from ``low`` to ``high``.
+    """
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+        raise Problem(400, "bad-request", f"{name} must be a number from {low} to {high}.")
+    return int(text)
+
+
+def json_response(value: Any, status: int = 200) -> web.Response:
+    """``value`` as JSON: structs under their wire names, dates as ISO 8601 in UTC."""
+    return web.Response(
+        status=status,
+        body=msgspec.json.encode(value, enc_hook=_encode),
+        content_type="application/json",
+    )
+
+
+def _encode(value: Any) -> str:
+    if isinstance(value, ObjectId):
+        return str(value)
+    raise NotImplementedError(f"{type(value).__name__} has no JSON form here")
+
+
+async def file_part(request: web.Request, limit: int) -> BodyPartReader:
+    """The multipart field ``file``, ready to be read; fields before it are skipped.
+
+    Raises:
+        Problem: 413 announced with over ``limit`` bytes; 415 no multipart; 400 no such field.
+    """
+    if not request.content_type.startswith("multipart/"):
+        raise Problem(415, "not-multipart", "Send the file as multipart/form-data, field 'file'.")
+    if (request.content_length or 0) > limit + MAX_JSON_BYTES:
+        raise too_large(limit)
+    try:
+        reader = await request.multipart()
+        while (part := await reader.next()) is not None:
+            if isinstance(part, BodyPartReader) and part.name == "file":
+                return part
+    except ValueError as error:
+        raise Problem(400, "bad-multipart", f"The form can't be read: {error}.") from None
+    raise Problem(400, "no-file", "The form has no field 'file'.")
+
+
+async def file_chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
+    """The field's bytes as they arrive; the whole is never in memory.
+
+    Raises:
+        Problem: 400, the form ended in the middle of the field.
+    """
+    while True:
+        try:
+            chunk = await part.read_chunk(_CHUNK_BYTES)
+        except (ValueError, AssertionError) as error:
+            raise Problem(400, "bad-multipart", f"The form can't be read: {error}.") from None
+        if not chunk:
+            return
+        yield chunk
+
+
+def too_large(limit: int) -> Problem:
+    return Problem(413, "too-large", f"A file may have {limit // 1_000_000} MB.")

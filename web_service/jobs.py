@@ -1,0 +1,279 @@
+"""The one module that talks to the jobs service: calls over DDP, durable jobs by insert.
+
+``await jobs.call(request)`` waits for the result; ``await jobs.submit(request)`` stores a
+job and returns at once, also while every jobs service is down.
+"""
+
+import asyncio
+import contextlib
+import functools
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from bson import ObjectId
+
+from shared.contracts.contract import Contract
+from shared.contracts.files import file_ids_in
+from shared.models.file_store import FileStore
+from shared.models.job_store import JobStore
+from shared.models.jobs import Job, NewJob
+from shared.rpc.client import Client
+from shared.rpc.errors import CallTimeout, ConnectionLost, MethodError
+
+Result = TypeVar("Result")
+
+OnProgress = Callable[[Mapping[str, Any]], None]
+"""Is given ``{"done": number, "total": number | None, "note": text}``."""
+
+_LINE_SECONDS = 5.0
+_ANSWER_MARGIN_SECONDS = 2.0
+RETRY_AFTER_SECONDS = 2
+
+
+class JobsUnavailable(Exception):
+    """No jobs service can take this call now."""
+
+    def __init__(self, message: str, retry_after: float = RETRY_AFTER_SECONDS) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds after which it is worth trying again."""
+
+
+class CallFailed(Exception):
+    """The jobs service answered that the call failed.
+
+    ``code`` is the job's own (``"bad-image"``) when ``kind`` is ``discarded``; else it
+    says what ended the run: ``failed crashed time-limit memory-limit deadline cancelled``.
+    """
+
+    def __init__(self, code: str, message: str, kind: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.kind = kind
+
+
+class UnknownJobType(Exception):
+    """Nobody offers a job type of that name."""
+
+
+class BadParams(Exception):
+    """The parameters are not what the contract asks for; the message names the path."""
+
+
+class SubmitRequest(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True
+):
+    """What programs send to submit a job: by ``POST /api/jobs`` and DDP's ``jobs.submit``."""
+
+    type: str
+    params: dict[str, Any] = {}
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+    run_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    priority: Annotated[int, msgspec.Meta(ge=-100, le=100)] = 0
+    """Lower is sooner."""
+
+
+class Jobs:
+    """The door to the jobs services: knows what can be asked for, and asks."""
+
+    def __init__(
+        self,
+        contracts: Mapping[str, type[Contract[Any]]],
+        clients: Sequence[Client],
+        store: JobStore,
+        files: FileStore,
+    ) -> None:
+        self.contracts = contracts
+        self._clients = clients
+        self._store = store
+        self._files = files
+        self._in_flight = dict.fromkeys(clients, 0)
+        self._watched: dict[str, OnProgress] = {}
+        self._background = asyncio.TaskGroup()
+
+    async def run(self) -> None:
+        """Keep the progress subscriptions alive, until cancelled."""
+        for client in self._clients:
+            progress = client.collection("progress")
+            progress.observe(functools.partial(self._progressed, progress.documents))
+            client.subscribe("calls.progress")
+        async with self._background:
+            await asyncio.Event().wait()
+
+    @property
+    def available(self) -> bool:
+        """Whether a jobs service is connected now."""
+        return any(client.status == "connected" for client in self._clients)
+
+    def request(self, job_type: str, params: Mapping[str, Any]) -> Contract[Any]:
+        """The typed request for ``job_type``, its parameters checked.
+
+        Raises:
+            UnknownJobType, BadParams
+        """
+        if (contract := self.contracts.get(job_type)) is None:
+            raise UnknownJobType(job_type)
+        try:
+            request: Contract[Any] = msgspec.convert(params, contract)
+        except msgspec.ValidationError as error:
+            raise BadParams(str(error)) from None
+        return request
+
+    async def call(
+        self,
+        request: Contract[Result],
+        *,
+        owner: ObjectId | None = None,
+        deadline: float | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Result:
+        """Run ``request`` now and wait for its result.
+
+        ``deadline`` is in seconds from now, waiting in line included; by default what the
+        contract allows a run, and some seconds for the line. Cancelling this coroutine
+        kills the run.
+
+        Raises:
+            JobsUnavailable: no jobs service is connected, or they are all too busy.
+            CallFailed: it ran, or was refused, and this is what it said.
+            ConnectionLost: the connection broke while it ran.
+        """
+        seconds = deadline or request.policy.timeout + _LINE_SECONDS
+        call_id = secrets.token_hex(8)
+        with self._least_loaded() as client, self._watching(call_id, on_progress):
+            try:
+                result = await client.call(
+                    "jobs.call",
+                    {
+                        "type": request.policy.name,
+                        "params": _builtins(request),
+                        "id": call_id,
+                        "owner": None if owner is None else str(owner),
+                        "deadlineMs": seconds * 1000,
+                    },
+                    deadline=seconds + _ANSWER_MARGIN_SECONDS,
+                )
+            except MethodError as error:
+                raise _failure(error) from error
+            except ConnectionLost as error:
+                if error.may_have_run:
+                    raise
+                raise JobsUnavailable("The jobs service can't be reached just now.") from error
+            except CallTimeout:
+                self._abandon(client, call_id)
+                raise CallFailed(
+                    "deadline", "The jobs service did not answer.", "deadline"
+                ) from None
+            except asyncio.CancelledError:
+                self._abandon(client, call_id)
+                raise
+        return msgspec.convert(result, request.result)  # type: ignore[no-any-return]
+
+    async def submit(
+        self,
+        request: Contract[Any],
+        *,
+        owner: ObjectId | None = None,
+        key: str | None = None,
+        run_at: datetime | None = None,
+        priority: int = 0,
+    ) -> Job:
+        """Store a durable job and return it; it runs once a jobs service is there.
+
+        A second submit with the same ``key`` of one owner returns the first one's job while
+        that is unfinished.
+        """
+        policy = request.policy
+        job = await self._store.submit(
+            NewJob(
+                type=policy.name,
+                params=_builtins(request),
+                owner=owner,
+                key=key,
+                run_at=run_at,
+                priority=priority,
+                timeout=policy.timeout,
+                max_attempts=policy.max_attempts,
+                backoff=policy.backoff,
+            )
+        )
+        for client in self._clients:
+            if client.status == "connected":
+                self._background.create_task(_quietly(client.call("jobs.hint")))
+        return job
+
+    async def submit_for(self, owner: ObjectId, asked: SubmitRequest) -> Job:
+        """Submit what a program asked for on behalf of ``owner``.
+
+        Raises:
+            UnknownJobType, BadParams
+            CallFailed: ``file-not-found``, a parameter names no file of this owner.
+        """
+        request = self.request(asked.type, asked.params)
+        for file_id in file_ids_in(request):
+            if await self._files.get(ObjectId(file_id), owner) is None:
+                message = f"There is no file {file_id}; it may have expired."
+                raise CallFailed("file-not-found", message, "discarded")
+        return await self.submit(
+            request, owner=owner, key=asked.key, run_at=asked.run_at, priority=asked.priority
+        )
+
+    @contextlib.contextmanager
+    def _least_loaded(self) -> Any:
+        """The connected client with the fewest of our calls in flight."""
+        connected = [client for client in self._clients if client.status == "connected"]
+        if not connected:
+            raise JobsUnavailable("The jobs service can't be reached just now.")
+        client = min(connected, key=self._in_flight.__getitem__)
+        self._in_flight[client] += 1
+        try:
+            yield client
+        finally:
+            self._in_flight[client] -= 1
+
+    @contextlib.contextmanager
+    def _watching(self, call_id: str, on_progress: OnProgress | None) -> Any:
+        if on_progress is None:
+            yield
+            return
+        self._watched[call_id] = on_progress
+        try:
+            yield
+        finally:
+            del self._watched[call_id]
+
+    def _progressed(
+        self,
+        documents: Mapping[str, Mapping[str, Any]],
+        event: str,
+        call_id: str,
+        _fields: Mapping[str, Any],
+    ) -> None:
+        if event != "removed" and (on_progress := self._watched.get(call_id)) is not None:
+            on_progress(documents[call_id])
+
+    def _abandon(self, client: Client, call_id: str) -> None:
+        """The caller left: have the child killed, and don't wait for the answer."""
+        self._background.create_task(_quietly(client.call("jobs.cancelCall", call_id)))
+
+
+async def _quietly(call: Any) -> None:
+    """A message whose failure changes nothing: the other end ends it by itself."""
+    with contextlib.suppress(ConnectionLost, MethodError):
+        await call
+
+
+def _failure(error: MethodError) -> Exception:
+    if error.error == "busy":
+        return JobsUnavailable(error.reason, error.details["retryAfterMs"] / 1000)
+    details = error.details if isinstance(error.details, dict) else {}
+    code = str(error.error)
+    return CallFailed(code, error.reason, details.get("kind", code))
+
+
+def _builtins(value: Any) -> Any:
+    return msgspec.to_builtins(value, builtin_types=(bytes, datetime))

@@ -1,0 +1,224 @@
+"""The browser's DDP end: methods and publications over an aiohttp WebSocket.
+
+The same operations as the HTTP API, plus what only a live connection can do: lists that
+follow the database, and the progress of one's own calls.
+"""
+
+import functools
+from collections.abc import Awaitable, Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from bson import ObjectId
+
+from shared.models.job_store import JobStore
+from shared.models.jobs import Job
+from shared.models.passwords import Password
+from shared.models.session_store import Token
+from shared.models.users import User
+from shared.rpc.calls import LongCalls, Report
+from shared.rpc.errors import MethodError, RpcError
+from shared.rpc.server import Method, MethodContext, Publication, Subscription
+from shared.rpc.session import Session
+from web_service.auth import Auth, token_of
+from web_service.job_feed import JobFeed
+from web_service.jobs import Jobs, SubmitRequest
+from web_service.problems import Problem, problem_of
+
+_MAX_LIST = 500
+_DEFAULT_LIST = 50
+
+
+class ByUsername(msgspec.Struct, frozen=True):
+    """Whom a password login is for."""
+
+    username: str
+
+
+class LoginRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The one parameter of ``login``: a resume token, or a user and a password."""
+
+    resume: str | None = None
+    user: ByUsername | None = None
+    password: Password | None = None
+
+
+class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The optional last parameter of ``jobs.call``."""
+
+    id: str = ""
+
+
+class ListOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The optional parameter of ``jobs.mine``."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=_MAX_LIST)] = _DEFAULT_LIST
+
+
+class Live:
+    """What browsers, and other DDP clients, can call and subscribe to."""
+
+    def __init__(self, auth: Auth, jobs: Jobs, store: JobStore, feed: JobFeed) -> None:
+        self._auth = auth
+        self._jobs = jobs
+        self._store = store
+        self._feed = feed
+        self._long_calls = LongCalls()
+        self._sessions: set[Session] = set()
+
+    def opened(self, session: Session) -> None:
+        """Remember a new session, and the login token that its connection came with."""
+        session.data["token"] = token_of(session.peer.headers)
+        self._sessions.add(session)
+        session.on_close(lambda: self._sessions.discard(session))
+
+    def close_sessions_of(self, token: str) -> None:
+        """Close the connections of a login that has ended."""
+        for session in [s for s in self._sessions if s.data["token"] == token]:
+            session.close("logged out")
+
+    @property
+    def methods(self) -> Mapping[str, Method]:
+        own: dict[str, Method] = {
+            "login": self._log_in,
+            "logout": self._log_out,
+            "jobs.call": self._call,
+            "jobs.submit": self._submit,
+            "jobs.cancel": self._cancel,
+            "jobs.retry": self._run_again,
+        }
+        return {name: _told(method) for name, method in own.items()} | dict(
+            self._long_calls.methods
+        )
+
+    @property
+    def publications(self) -> Mapping[str, Publication]:
+        return {
+            "jobs.mine": self._publish_mine,
+            "jobs.one": self._publish_one,
+            **self._long_calls.publications,
+        }
+
+    async def _log_in(self, context: MethodContext, asked: LoginRequest) -> dict[str, Any]:
+        """``login`` as Meteor's accounts packages answer it."""
+        if asked.resume is not None:
+            found = await self._auth.session_of(asked.resume)
+            if found is None:
+                raise MethodError(403, "You've been logged out by the server. Please log in again.")
+            (user, session), kind = found, "resume"
+        elif asked.user is not None and asked.password is not None:
+            user, session = await self._by_password(asked.user.username, asked.password)
+            kind = "password"
+        else:
+            raise MethodError(400, "Unrecognized options for login request")
+        context.session.data["token"] = session.token
+        await context.set_user_id(str(user.id))
+        return {
+            "id": str(user.id),
+            "token": session.token,
+            "tokenExpires": session.expires_at,
+            "type": kind,
+        }
+
+    async def _by_password(self, username: str, password: Password) -> tuple[User, Token]:
+        try:
+            return await self._auth.log_in(username, password)
+        except Problem:
+            reason = "Something went wrong. Please check your credentials."
+            raise MethodError(403, reason) from None
+
+    async def _log_out(self, context: MethodContext) -> None:
+        token, context.session.data["token"] = context.session.data["token"], ""
+        await context.set_user_id(None)
+        if token:
+            await self._auth.log_out(token)
+            self.close_sessions_of(token)
+
+    async def _call(
+        self,
+        context: MethodContext,
+        job_type: str,
+        params: dict[str, Any],
+        options: CallOptions = CallOptions(),  # noqa: B008 - frozen
+    ) -> Any:
+        owner = _user_id(context)
+        context.unblock()
+        request = self._jobs.request(job_type, params)
+
+        def work(report: Report) -> Awaitable[Any]:
+            return self._jobs.call(
+                request,
+                owner=owner,
+                on_progress=lambda p: report(p["done"], p["total"], p["note"]),
+            )
+
+        result = await self._long_calls.run(context.session, options.id, None, work)
+        return msgspec.to_builtins(result, builtin_types=(bytes, datetime))
+
+    async def _submit(self, context: MethodContext, asked: SubmitRequest) -> dict[str, str]:
+        return {"id": str((await self._jobs.submit_for(_user_id(context), asked)).id)}
+
+    async def _cancel(self, context: MethodContext, job_id: str) -> str:
+        """The job's state now; one that is executing will be stopped."""
+        return _found(await self._store.request_cancel(_object_id(job_id), _user_id(context))).state
+
+    async def _run_again(self, context: MethodContext, job_id: str) -> None:
+        job = _found(await self._store.run_again(_object_id(job_id), _user_id(context)))
+        if job.state != "available":
+            raise MethodError("not-ended", "Only a job that has ended can be run again.")
+
+    async def _publish_mine(
+        self,
+        sub: Subscription,
+        options: ListOptions = ListOptions(),  # noqa: B008 - frozen
+    ) -> None:
+        if sub.user_id is None:
+            # Meteor's way: an empty list now, and the real one once somebody logs in.
+            sub.ready()
+            return
+        await self._feed.publish_mine(sub, ObjectId(sub.user_id), options.limit)
+
+    async def _publish_one(self, sub: Subscription, job_id: str) -> None:
+        if sub.user_id is None:
+            raise MethodError(401, "Please log in.")
+        await self._feed.publish_one(sub, ObjectId(sub.user_id), _object_id(job_id))
+
+
+def _told(method: Method) -> Method:
+    """``method``, with the web service's own errors as DDP errors of the same code."""
+
+    @functools.wraps(method)  # the server checks parameters by the method's own signature
+    async def telling(context: MethodContext, *params: Any) -> Any:
+        try:
+            return await method(context, *params)
+        except RpcError:
+            raise
+        except Exception as error:
+            problem = problem_of(error)
+            details = {"status": problem.status}
+            raise MethodError(problem.code, problem.detail, details) from error
+
+    return telling
+
+
+def _user_id(context: MethodContext) -> ObjectId:
+    if context.user_id is None:
+        raise MethodError(401, "Please log in.")
+    return ObjectId(context.user_id)
+
+
+def _object_id(text: str) -> ObjectId:
+    if not ObjectId.is_valid(text):
+        raise _no_such_job()
+    return ObjectId(text)
+
+
+def _found(job: Job | None) -> Job:
+    if job is None:
+        raise _no_such_job()
+    return job
+
+
+def _no_such_job() -> MethodError:
+    return MethodError(404, "There is no such job.")

@@ -1,0 +1,328 @@
+/**
+ * A DDP client (version 1) over a browser's WebSocket.
+ *
+ * Every call settles: with the result, a `MethodError`, or `ConnectionLost`. After a lost
+ * connection it reconnects with full-jitter backoff and sends the subscriptions again with
+ * their ids; the old documents stay on show until the new ones are complete.
+ */
+
+import { type ReadonlySignal, type Signal, batch, signal } from "@preact/signals";
+
+import { Collection, type Documents, type Fields } from "./collection";
+import { fromJson, toJson } from "./ejson";
+import { ConnectionLost, MethodError } from "./errors";
+
+/** What the client needs of a WebSocket. */
+export interface Socket {
+  onopen: (() => void) | null;
+  onmessage: ((event: { data: unknown }) => void) | null;
+  onclose: (() => void) | null;
+  send(text: string): void;
+  close(): void;
+}
+
+export type Status =
+  | { readonly state: "closed" | "connected" }
+  | { readonly state: "connecting"; readonly again: boolean }
+  | { readonly state: "waiting"; readonly retryAt: number };
+
+export interface Timing {
+  /** Milliseconds of silence before a ping; also how often it is looked at. */
+  readonly heartbeatInterval: number;
+  /** Milliseconds for an answer to a ping, or to `connect`. */
+  readonly heartbeatTimeout: number;
+  /** The first upper bound of the wait before reconnecting; it doubles up to `longestWait`. */
+  readonly shortestWait: number;
+  readonly longestWait: number;
+}
+
+export interface Options {
+  readonly open: () => Socket;
+  readonly random?: () => number;
+  readonly timing?: Partial<Timing>;
+}
+
+/** Meteor's own intervals for the heartbeat (ddp-client), so that both ends keep one rhythm. */
+const TIMING: Timing = {
+  heartbeatInterval: 17_500,
+  heartbeatTimeout: 15_000,
+  shortestWait: 500,
+  longestWait: 15_000,
+};
+
+export interface Subscription {
+  readonly id: string;
+  readonly ready: ReadonlySignal<boolean>;
+  /** Set when the server refused or ended the subscription with an error. */
+  readonly error: ReadonlySignal<MethodError | null>;
+  stop(): void;
+}
+
+interface SubscriptionState {
+  readonly name: string;
+  readonly params: readonly unknown[];
+  readonly ready: Signal<boolean>;
+  readonly error: Signal<MethodError | null>;
+  /** Whether this connection still owes the answer to `sub`. */
+  awaited: boolean;
+}
+
+interface Call {
+  resolve(result: unknown): void;
+  reject(error: Error): void;
+}
+
+type Message = Record<string, unknown> & { msg?: string };
+type Timer = ReturnType<typeof setTimeout>;
+
+export class DdpClient {
+  readonly #open: () => Socket;
+  readonly #random: () => number;
+  readonly #timing: Timing;
+  readonly #status = signal<Status>({ state: "closed" });
+  readonly #calls = new Map<string, Call>();
+  readonly #subscriptions = new Map<string, SubscriptionState>();
+  readonly #collections = new Map<string, Collection>();
+  readonly #unshown = new Set<Collection>();
+  #socket: Socket | null = null;
+  #lastId = 0;
+  #failures = 0;
+  #silent = true;
+  #timer: Timer | undefined;
+  #showTimer: Timer | undefined;
+
+  constructor(options: Options) {
+    this.#open = options.open;
+    this.#random = options.random ?? Math.random;
+    this.#timing = { ...TIMING, ...options.timing };
+  }
+
+  get status(): ReadonlySignal<Status> {
+    return this.#status;
+  }
+
+  /** Connects now: a connection that exists is left, a wait is cut short. */
+  connect(): void {
+    this.#leave();
+    this.#status.value = { state: "connecting", again: this.#failures > 0 };
+    const socket = this.#open();
+    this.#socket = socket;
+    socket.onopen = () => this.#send({ msg: "connect", version: "1", support: ["1"] });
+    socket.onmessage = ({ data }) => this.#receive(data);
+    socket.onclose = () => this.#lost();
+    this.#timer = setTimeout(() => this.#lost(), this.#timing.heartbeatTimeout);
+  }
+
+  /** Connects now if it is waiting to; asks for a sign of life if it seems connected. */
+  wake(): void {
+    const { state } = this.#status.value;
+    if (state === "waiting") this.connect();
+    else if (state === "connected") this.#ping();
+  }
+
+  /** Leaves for good: calls fail, subscriptions and documents are forgotten. */
+  close(): void {
+    this.#leave();
+    this.#failures = 0;
+    this.#status.value = { state: "closed" };
+    this.#subscriptions.clear();
+    batch(() => {
+      for (const collection of this.#collections.values()) {
+        collection.restart();
+        collection.show();
+      }
+    });
+  }
+
+  call(method: string, ...params: unknown[]): Promise<unknown> {
+    if (this.#status.value.state !== "connected") return Promise.reject(new ConnectionLost(false));
+    const id = this.#newId();
+    return new Promise((resolve, reject) => {
+      this.#calls.set(id, { resolve, reject });
+      this.#send({ msg: "method", id, method, params: params.map(toJson) });
+    });
+  }
+
+  subscribe(name: string, ...params: unknown[]): Subscription {
+    const id = this.#newId();
+    const state = { name, params, ready: signal(false), error: signal(null), awaited: false };
+    this.#subscriptions.set(id, state);
+    if (this.#status.value.state === "connected") this.#sendSubscription(id, state);
+    return { id, ready: state.ready, error: state.error, stop: () => this.#unsubscribe(id) };
+  }
+
+  collection(name: string): ReadonlySignal<Documents> {
+    return this.#collectionNamed(name).documents;
+  }
+
+  #receive(data: unknown): void {
+    this.#silent = false;
+    const message = parse(data);
+    switch (message?.msg) {
+      case "connected":
+        return this.#connected();
+      case "failed":
+        return this.#lost();
+      case "ping":
+        return this.#send("id" in message ? { msg: "pong", id: message["id"] } : { msg: "pong" });
+      case "result":
+        return this.#settle(String(message["id"]), message);
+      case "ready":
+        for (const id of message["subs"] as string[]) this.#ready(id);
+        return;
+      case "nosub":
+        return this.#noSubscription(String(message["id"]), message["error"]);
+      case "added":
+      case "changed":
+      case "removed":
+        return this.#data(message.msg, message);
+      case "error":
+        return console.warn("DDP:", message["reason"], message["offendingMessage"]);
+    }
+  }
+
+  #connected(): void {
+    this.#failures = 0;
+    for (const collection of this.#collections.values()) {
+      collection.restart();
+      this.#unshown.add(collection);
+    }
+    this.#status.value = { state: "connected" };
+    for (const [id, state] of this.#subscriptions) this.#sendSubscription(id, state);
+    this.#watch();
+    this.#showSoon();
+  }
+
+  #data(event: "added" | "changed" | "removed", message: Message): void {
+    const collection = this.#collectionNamed(String(message["collection"]));
+    const id = String(message["id"]);
+    const fields = (fromJson(message["fields"]) ?? {}) as Fields;
+    if (event === "added") collection.added(id, fields);
+    else if (event === "removed") collection.removed(id);
+    else collection.changed(id, fields, (message["cleared"] as string[] | undefined) ?? []);
+    this.#unshown.add(collection);
+    this.#showSoon();
+  }
+
+  /** A burst of messages becomes one change on show; one that is incomplete is not shown yet. */
+  #showSoon(): void {
+    this.#showTimer ??= setTimeout(() => this.#show(), 0);
+  }
+
+  #show(): void {
+    clearTimeout(this.#showTimer);
+    this.#showTimer = undefined;
+    const states = [...this.#subscriptions.values()];
+    // Subscriptions that were complete before the connection was lost hold back the new documents.
+    if (states.some((state) => state.awaited && state.ready.value)) return;
+    batch(() => {
+      for (const collection of this.#unshown) collection.show();
+      this.#unshown.clear();
+    });
+  }
+
+  #settle(id: string, message: Message): void {
+    const call = this.#calls.get(id);
+    this.#calls.delete(id);
+    if (message["error"] === undefined) call?.resolve(fromJson(message["result"]));
+    else call?.reject(methodError(message["error"]));
+  }
+
+  #sendSubscription(id: string, state: SubscriptionState): void {
+    state.awaited = true;
+    this.#send({ msg: "sub", id, name: state.name, params: state.params.map(toJson) });
+  }
+
+  #unsubscribe(id: string): void {
+    if (!this.#subscriptions.delete(id)) return;
+    if (this.#status.value.state === "connected") this.#send({ msg: "unsub", id });
+  }
+
+  #ready(id: string): void {
+    const state = this.#subscriptions.get(id);
+    if (!state) return;
+    state.awaited = false;
+    batch(() => {
+      this.#show();
+      state.ready.value = true;
+    });
+  }
+
+  #noSubscription(id: string, error: unknown): void {
+    const state = this.#subscriptions.get(id);
+    if (!state) return;
+    this.#subscriptions.delete(id);
+    if (error !== undefined) state.error.value = methodError(error);
+    this.#showSoon();
+  }
+
+  #watch(): void {
+    clearTimeout(this.#timer);
+    this.#silent = true;
+    this.#timer = setTimeout(() => {
+      if (this.#silent) this.#ping();
+      else this.#watch();
+    }, this.#timing.heartbeatInterval);
+  }
+
+  #ping(): void {
+    clearTimeout(this.#timer);
+    this.#silent = true;
+    this.#send({ msg: "ping" });
+    this.#timer = setTimeout(() => {
+      if (this.#silent) this.#lost();
+      else this.#watch();
+    }, this.#timing.heartbeatTimeout);
+  }
+
+  #lost(): void {
+    this.#leave();
+    const bound = Math.min(this.#timing.longestWait, this.#timing.shortestWait * 2 ** this.#failures);
+    const wait = this.#random() * bound;
+    this.#failures += 1;
+    this.#status.value = { state: "waiting", retryAt: Date.now() + wait };
+    this.#timer = setTimeout(() => this.connect(), wait);
+  }
+
+  #leave(): void {
+    clearTimeout(this.#timer);
+    const socket = this.#socket;
+    this.#socket = null;
+    if (socket) {
+      socket.onopen = socket.onmessage = socket.onclose = null;
+      socket.close();
+    }
+    const calls = [...this.#calls.values()];
+    this.#calls.clear();
+    for (const call of calls) call.reject(new ConnectionLost(true));
+  }
+
+  #send(message: Message): void {
+    this.#socket?.send(JSON.stringify(message));
+  }
+
+  #newId(): string {
+    this.#lastId += 1;
+    return String(this.#lastId);
+  }
+
+  #collectionNamed(name: string): Collection {
+    let collection = this.#collections.get(name);
+    if (!collection) this.#collections.set(name, (collection = new Collection()));
+    return collection;
+  }
+}
+
+function parse(data: unknown): Message | null {
+  if (typeof data !== "string") return null;
+  try {
+    return JSON.parse(data) as Message | null;
+  } catch {
+    return null;
+  }
+}
+
+function methodError(error: unknown): MethodError {
+  const { error: code, reason, details } = error as { error?: string | number; reason?: string; details?: unknown };
+  return new MethodError(code ?? 500, reason ?? "", details);
+}
