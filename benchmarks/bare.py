@@ -68,7 +68,14 @@ async def pipe_echo() -> AsyncIterator[Echo]:
     ours.setblocking(False)
     loop = asyncio.get_running_loop()
     waiting: list[asyncio.Future[bytes]] = []
-    loop.add_reader(ours, lambda: waiting.pop().set_result(ours.recv(65536)))
+
+    def answered() -> None:
+        data = ours.recv(65536)
+        if not data:
+            loop.remove_reader(ours)
+        waiting.pop().set_result(data)
+
+    loop.add_reader(ours, answered)
     try:
 
         async def echo(data: bytes) -> bytes:

@@ -37,9 +37,7 @@ async def _measure() -> Figures:
         for _ in range(ROUNDS):
             samples["idle"].append(await _paced_gets(api, SECONDS))
             burns = [
-                asyncio.ensure_future(
-                    api.json("POST", "/api/calls/system.burn", {"ms": 3_600_000})
-                )
+                asyncio.ensure_future(api.json("POST", "/api/calls/system.burn", {"ms": 3_600_000}))
                 for _ in range(2)
             ]
             await eventually(lambda: _busy(api, stack.jobs.url, 2))

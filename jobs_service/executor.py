@@ -6,19 +6,19 @@ caller to decide; here every way a run can end becomes one :class:`Outcome`.
 """
 
 import asyncio
-import contextlib
 import os
 import secrets
 import time
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any, Literal
 
 import msgspec
 import structlog
 from bson import ObjectId
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Histogram
 
 from jobs_service import memfd
 from jobs_service.job import Discard, Input, Job, Progress, Run
@@ -93,11 +93,13 @@ class Executor:
         self._files = files
         self._database_url = database_url
         self._keep_files_for = keep_files_for
+        self._seed_prefix = secrets.token_bytes(5)
+        self._seed_numbers = count()
         self._seconds = Histogram(
-            "tandem_run_seconds", "Seconds per run.", ["type", "kind"], registry=registry
-        )
-        self._outcomes = Counter(
-            "tandem_runs_total", "Runs by how they ended.", ["type", "kind"], registry=registry
+            "tandem_run_seconds",
+            "Runs by how they ended, and their seconds.",
+            ["type", "kind"],
+            registry=registry,
         )
 
     async def run(self, request: Request, on_progress: OnProgress | None = None) -> Outcome:
@@ -126,10 +128,13 @@ class Executor:
         except msgspec.ValidationError as error:
             return _discarded("bad-params", str(error))
         try:
-            async with self._inputs(params, request.owner) as inputs:
+            inputs = await self._fetch_all(file_ids_in(params), request.owner)
+            try:
                 if job.on_loop:
                     return await self._run_on_loop(job, params, inputs, request, on_progress)
                 return await self._run_in_pool(job, params, inputs, request, on_progress)
+            finally:
+                _close(inputs)
         except Discard as refused:
             return _discarded(refused.code, refused.reason)
         except RunFailed as failure:
@@ -159,15 +164,17 @@ class Executor:
             inputs=inputs,
             run_id=request.run_id,
             attempt=request.attempt,
-            files_seed=secrets.token_bytes(9),
+            files_seed=self._new_files_seed(),
             time_limit=_time_limit(policy.timeout, request.time_limit),
             database_url=self._database_url if policy.database else "",
             urgent=request.job is None,
         )
         finished = await self._pool.run(work, on_progress)
-        with _closing(finished.outputs):
+        try:
             result = _checked_result(job, finished)
             files = await self._store(finished.outputs, request)
+        finally:
+            _close(finished.outputs)
         return Outcome(kind="completed", result=result, files=files, usage=finished.usage)
 
     async def _run_on_loop(
@@ -181,7 +188,7 @@ class Executor:
         run = Run(
             run_id=request.run_id,
             attempt=request.attempt,
-            files_seed=secrets.token_bytes(9),
+            files_seed=self._new_files_seed(),
             inputs={file.id: file for file in inputs},
             report=on_progress or _ignore,
         )
@@ -197,23 +204,22 @@ class Executor:
             return _failed(error)
         return Outcome(kind="completed", result=_builtins(value))
 
-    @contextlib.asynccontextmanager
-    async def _inputs(
-        self, params: Contract[Any], owner: ObjectId | None
-    ) -> AsyncIterator[tuple[Input, ...]]:
-        """The files that the parameters name, each in a sealed memfd, closed at the end.
+    async def _fetch_all(
+        self, file_ids: Iterable[str], owner: ObjectId | None
+    ) -> tuple[Input, ...]:
+        """The files, each in a sealed memfd that the caller closes.
 
         Raises:
             Discard: there is no such file, or it belongs to someone else.
         """
         inputs: list[Input] = []
         try:
-            for file_id in dict.fromkeys(file_ids_in(params)):
+            for file_id in file_ids:
                 inputs.append(await self._fetch(file_id, owner))
-            yield tuple(inputs)
-        finally:
-            for file in inputs:
-                os.close(file.fd)
+        except BaseException:
+            _close(inputs)
+            raise
+        return tuple(inputs)
 
     async def _fetch(self, file_id: str, owner: ObjectId | None) -> Input:
         stored = await self._files.get(ObjectId(file_id), ANY if owner is None else owner)
@@ -264,8 +270,11 @@ class Executor:
         for file in files:
             await self._files.delete(file.id, ANY)
 
+    def _new_files_seed(self) -> bytes:
+        """Nine bytes that no other run has; a random number each would cost a system call."""
+        return self._seed_prefix + (next(self._seed_numbers) % 2**32).to_bytes(4, "big")
+
     def _record(self, job_type: str, kind: OutcomeKind, started: float) -> None:
-        self._outcomes.labels(job_type, kind).inc()
         self._seconds.labels(job_type, kind).observe(time.perf_counter() - started)
 
 
@@ -316,13 +325,9 @@ def _failed(error: Exception) -> Outcome:
     )
 
 
-@contextlib.contextmanager
-def _closing(outputs: tuple[OutputFile, ...]) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        for output in outputs:
-            os.close(output.fd)
+def _close(files: Iterable[Input | OutputFile]) -> None:
+    for file in files:
+        os.close(file.fd)
 
 
 def _ignore(_progress: Progress) -> None:

@@ -7,23 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from blockbuster import blockbuster_ctx
 from pymongo import MongoClient
 
 from scripts.supervisor import mongod
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _nothing_blocks_the_loop() -> Iterator[None]:
-    """A blocking call of ours on an event loop is an error wherever a test meets it."""
-    with blockbuster_ctx(["jobs_service", "shared", "web_service"]) as blockbuster:
-        # Popen waits for the exec of its child, about a millisecond, at start only.
-        blockbuster.functions["os.read"].can_block_in(
-            "jobs_service/pool/zygote_handle.py", {"_start"}
-        )
-        # To memory, and at most some 100 KB of it.
-        blockbuster.functions["os.write"].can_block_in("jobs_service/memfd.py", {"write"})
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,9 @@ job and returns at once, also while every jobs service is down.
 import asyncio
 import contextlib
 import functools
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from itertools import count
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -28,6 +28,7 @@ Result = TypeVar("Result")
 OnProgress = Callable[[Mapping[str, Any]], None]
 """Is given ``{"done": number, "total": number | None, "note": text}``."""
 
+_UNREACHABLE = "The jobs service can't be reached just now."
 _LINE_SECONDS = 5.0
 _ANSWER_MARGIN_SECONDS = 2.0
 RETRY_AFTER_SECONDS = 2
@@ -92,6 +93,7 @@ class Jobs:
         self._store = store
         self._files = files
         self._in_flight = dict.fromkeys(clients, 0)
+        self._call_numbers = count(1)
         self._watched: dict[str, OnProgress] = {}
         self._background = asyncio.TaskGroup()
 
@@ -143,34 +145,38 @@ class Jobs:
             ConnectionLost: the connection broke while it ran.
         """
         seconds = deadline or request.policy.timeout + _LINE_SECONDS
-        call_id = secrets.token_hex(8)
-        with self._least_loaded() as client, self._watching(call_id, on_progress):
-            try:
-                result = await client.call(
-                    "jobs.call",
-                    {
-                        "type": request.policy.name,
-                        "params": _builtins(request),
-                        "id": call_id,
-                        "owner": None if owner is None else str(owner),
-                        "deadlineMs": seconds * 1000,
-                    },
-                    deadline=seconds + _ANSWER_MARGIN_SECONDS,
-                )
-            except MethodError as error:
-                raise _failure(error) from error
-            except ConnectionLost as error:
-                if error.may_have_run:
-                    raise
-                raise JobsUnavailable("The jobs service can't be reached just now.") from error
-            except CallTimeout:
-                self._abandon(client, call_id)
-                raise CallFailed(
-                    "deadline", "The jobs service did not answer.", "deadline"
-                ) from None
-            except asyncio.CancelledError:
-                self._abandon(client, call_id)
+        client = self._least_loaded()
+        call_id = str(next(self._call_numbers))
+        if on_progress is not None:
+            self._watched[call_id] = on_progress
+        self._in_flight[client] += 1
+        try:
+            result = await client.call(
+                "jobs.call",
+                {
+                    "type": request.policy.name,
+                    "params": _builtins(request),
+                    "id": call_id,
+                    "owner": None if owner is None else str(owner),
+                    "deadlineMs": seconds * 1000,
+                },
+                deadline=seconds + _ANSWER_MARGIN_SECONDS,
+            )
+        except MethodError as error:
+            raise _failure(error) from error
+        except ConnectionLost as error:
+            if error.may_have_run:
                 raise
+            raise JobsUnavailable(_UNREACHABLE) from error
+        except CallTimeout:
+            self._abandon(client, call_id)
+            raise CallFailed("deadline", "The jobs service did not answer.", "deadline") from None
+        except asyncio.CancelledError:
+            self._abandon(client, call_id)
+            raise
+        finally:
+            self._in_flight[client] -= 1
+            self._watched.pop(call_id, None)
         return msgspec.convert(result, request.result)  # type: ignore[no-any-return]
 
     async def submit(
@@ -222,29 +228,12 @@ class Jobs:
             request, owner=owner, key=asked.key, run_at=asked.run_at, priority=asked.priority
         )
 
-    @contextlib.contextmanager
-    def _least_loaded(self) -> Any:
+    def _least_loaded(self) -> Client:
         """The connected client with the fewest of our calls in flight."""
         connected = [client for client in self._clients if client.status == "connected"]
         if not connected:
-            raise JobsUnavailable("The jobs service can't be reached just now.")
-        client = min(connected, key=self._in_flight.__getitem__)
-        self._in_flight[client] += 1
-        try:
-            yield client
-        finally:
-            self._in_flight[client] -= 1
-
-    @contextlib.contextmanager
-    def _watching(self, call_id: str, on_progress: OnProgress | None) -> Any:
-        if on_progress is None:
-            yield
-            return
-        self._watched[call_id] = on_progress
-        try:
-            yield
-        finally:
-            del self._watched[call_id]
+            raise JobsUnavailable(_UNREACHABLE)
+        return min(connected, key=self._in_flight.__getitem__)
 
     def _progressed(
         self,

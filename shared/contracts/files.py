@@ -1,6 +1,6 @@
 """Files as contracts name them: by id as a parameter, described as a result."""
 
-from collections.abc import Iterator
+from functools import cache
 from typing import Annotated, Any
 
 import msgspec
@@ -21,13 +21,18 @@ class FileResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Bytes."""
 
 
-def file_ids_in(request: Contract[Any]) -> Iterator[str]:
-    """The file ids among a request's parameters, in the order of its fields."""
-    for field in msgspec.structs.fields(request):
-        value = getattr(request, field.name)
-        if field.type == FileId:
-            yield value
-        elif field.type == list[FileId]:
-            yield from value
-        elif field.type == FileId | None and value is not None:
-            yield value
+def file_ids_in(request: Contract[Any]) -> list[str]:
+    """The file ids among a request's parameters, each once, in the order of its fields."""
+    found: dict[str, None] = {}
+    for name in _file_fields(type(request)):
+        value: str | list[str] | None = getattr(request, name)
+        if value is not None:
+            found.update(dict.fromkeys([value] if isinstance(value, str) else value))
+    return list(found)
+
+
+@cache
+def _file_fields(contract: type[Contract[Any]]) -> tuple[str, ...]:
+    """The fields that name files. Asked for with every call, so it is looked up only once."""
+    kinds = (FileId, FileId | None, list[FileId])
+    return tuple(field.name for field in msgspec.structs.fields(contract) if field.type in kinds)

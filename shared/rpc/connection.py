@@ -58,7 +58,8 @@ class Pump:
 
     def flush_soon(self) -> None:
         """Have the session's texts sent, together with all others of this moment."""
-        self._wake.set()
+        if self._session.has_texts_to_send:
+            self._wake.set()
 
     async def flush(self) -> None:
         """Send the session's texts now; returns at once if somebody is about it."""

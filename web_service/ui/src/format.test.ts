@@ -24,6 +24,7 @@ test.each([
   [4_100_000, 1_148_000, "−72 %"],
   [100, 105, "+5 %"],
   [100, 100, "±0 %"],
+  [1000, 1, "−99 %"],
   [0, 5, ""],
 ])("from %d to %d is %s", (before, after, text) => {
   expect(plain(format.change(before, after))).toBe(text);

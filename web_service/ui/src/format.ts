@@ -42,10 +42,10 @@ export function bytes(size: number): string {
   return `${value < 99.95 ? value.toFixed(1) : value.toFixed(0)}${SPACE}${units[unit]}`;
 }
 
-/** The change of a size: "−72 %", "+5 %", "±0 %". */
+/** The change of a size: "−72 %", "+5 %", "±0 %"; "−100 %" only when nothing is left. */
 export function change(before: number, after: number): string {
   if (before <= 0) return "";
-  const percent = Math.round((after / before - 1) * 100);
+  const percent = Math.max(Math.round((after / before - 1) * 100), after > 0 ? -99 : -100);
   const sign = percent > 0 ? "+" : percent < 0 ? MINUS : "±";
   return `${sign}${Math.abs(percent)}${SPACE}%`;
 }

@@ -85,12 +85,12 @@ function WidthField({ options, choose }: FieldProps): JSX.Element {
         max={MAX_WIDTH}
         placeholder="as it is"
         value={options.width ?? ""}
-        onChange={(event) => {
+        onInput={(event) => {
+          // Not only when the field is left: files may be dropped or pasted before that.
           const { value, valueAsNumber, validity } = event.currentTarget;
-          if (value === "" && validity.valid) choose({ ...options, width: null });
-          else if (validity.valid) choose({ ...options, width: Math.round(valueAsNumber) });
-          else event.currentTarget.reportValidity();
+          if (validity.valid) choose({ ...options, width: value === "" ? null : valueAsNumber });
         }}
+        onChange={(event) => event.currentTarget.reportValidity()}
       />
     </label>
   );
