@@ -33,7 +33,17 @@ from shared.rpc.object_id import OBJECT_ID
 from shared.rpc.server import Server, ServerConfig
 from shared.rpc.transport import TransportConfig
 from web_service import keys
-from web_service.api import accounts, calls, files, jobs, operations, orders, pages, websocket
+from web_service.api import (
+    accounts,
+    calls,
+    files,
+    jobs,
+    openapi,
+    operations,
+    orders,
+    pages,
+    websocket,
+)
 from web_service.auth import Auth, AuthConfig
 from web_service.job_feed import JobFeed
 from web_service.jobs import Jobs
@@ -45,7 +55,7 @@ log = structlog.get_logger()
 
 UI_FOLDER = Path(__file__).parent / "ui" / "dist"
 
-_FEATURES = (accounts, calls, files, jobs, operations, orders, pages, websocket)
+_FEATURES = (accounts, calls, files, jobs, openapi, operations, orders, pages, websocket)
 _DATABASE_PATIENCE_SECONDS = 5.0
 
 

@@ -75,7 +75,9 @@ class Visit:
 
     async def live(self) -> None:
         """Wait until the page says that what it shows is live."""
-        await expect(self.page.get_by_role("banner").get_by_text("Live", exact=True)).to_be_visible()
+        await expect(
+            self.page.get_by_role("banner").get_by_text("Live", exact=True)
+        ).to_be_visible()
 
     async def log_in(self, username: str, password: str = PASSWORD) -> None:
         """Fill the form that is on show, and send it."""
@@ -85,7 +87,9 @@ class Visit:
 
     async def go(self, name: str) -> None:
         """Follow a link of the main navigation."""
-        await self.page.get_by_role("navigation", name="Main").get_by_role("link", name=name).click()
+        await (
+            self.page.get_by_role("navigation", name="Main").get_by_role("link", name=name).click()
+        )
 
     async def choose(self, *files: FilePayload) -> None:
         await self.page.get_by_label("Image files").set_input_files(list(files))

@@ -37,12 +37,12 @@ _CHROMIUM_ARGS = [
 async def browser() -> AsyncIterator[Browser]:
     executable = chromium()
     if not (ROOT / "web_service" / "ui" / "dist" / "index.html").exists():
-        pytest.fail("web_service/ui/dist is missing: run these tests by ./scripts/test, it builds it")
+        pytest.fail(
+            "web_service/ui/dist is missing: run these tests by ./scripts/test, it builds it"
+        )
     expect.set_options(timeout=WAIT_MS)
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=executable, args=_CHROMIUM_ARGS
-        )
+        browser = await playwright.chromium.launch(executable_path=executable, args=_CHROMIUM_ARGS)
         yield browser
         await browser.close()
 

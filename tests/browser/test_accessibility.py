@@ -19,6 +19,9 @@ NARROWEST = ViewportSize(width=320, height=640)
 
 _AXE = """
 async () => {
+  // The last change of size or theme is drawn, and what fades has faded.
+  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  await Promise.allSettled(document.getAnimations().map((animation) => animation.finished));
   const { violations } = await axe.run(document, { resultTypes: ["violations"] });
   return violations.map(({ id, nodes }) =>
     `${id}: ` + nodes.map((node) => node.failureSummary + " " + node.html.slice(0, 200)).join("; "));
@@ -135,4 +138,9 @@ async def has_no_faults(page: Page, sizes: Sequence[ViewportSize] = (PHONE, DESK
     assert found == {}
     await page.set_viewport_size(NARROWEST)
     width = await page.evaluate("document.scrollingElement.scrollWidth")
+    print(
+        await page.evaluate(
+            "[...document.querySelectorAll('*')].filter(e=>e.getBoundingClientRect().right>320).map(e=>e.className+' '+e.tagName+' '+e.getBoundingClientRect().right+' '+e.textContent.slice(0,40))"
+        )
+    )
     assert width <= NARROWEST["width"]

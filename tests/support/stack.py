@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 
 from scripts.supervisor import ports
+from scripts.supervisor.processes import dying_with_parent
 from shared.models.database import open_database
 from shared.models.user_store import UserStore
 from tests.support.waiting import eventually
@@ -58,6 +59,7 @@ class Service:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                preexec_fn=dying_with_parent(),  # noqa: PLW1509 - no lock is taken in it
             )
 
     async def ready(self) -> None:
@@ -112,9 +114,15 @@ class Api:
     async def upload(
         self, data: bytes, filename: str, content_type: str = "image/jpeg"
     ) -> tuple[int, Any]:
+        """Store a file; status and decoded body."""
+        return await self.upload_to("/api/files", data, filename, content_type)
+
+    async def upload_to(
+        self, path: str, data: bytes, filename: str, content_type: str = "text/csv"
+    ) -> tuple[int, Any]:
         form = aiohttp.FormData()
         form.add_field("file", io.BytesIO(data), filename=filename, content_type=content_type)
-        async with self.http.post(self.url + "/api/files", data=form) as answer:
+        async with self.http.post(self.url + path, data=form) as answer:
             return answer.status, await answer.json(content_type=None)
 
     async def download(self, file_id: str) -> bytes:
@@ -142,7 +150,7 @@ class Api:
 
 
 class Stack:
-    """A web service and a jobs service on one database, with two users: ann and bob."""
+    """A web service and a jobs service on one database, with two users, ann and bob, and an operator, opal."""
 
     def __init__(self, mongo_url: str, database: str, folder: Path, **jobs: Any) -> None:
         self.mongo_url = mongo_url
@@ -167,6 +175,7 @@ class Stack:
             users = UserStore(database)
             for name in ("ann", "bob"):
                 await users.create(name, PASSWORD)
+            await users.create("opal", PASSWORD, "operator")
 
     async def connected(self) -> None:
         """Wait until the web service has its connection to the jobs service."""
