@@ -1,4 +1,4 @@
-"""Entry of ``scripts/run``, ``test``, ``check`` and ``seed``: prepares, then becomes the program."""
+"""Entry of ``scripts/run``, ``test``, ``check``, ``bench`` and ``seed``: prepares, then becomes the program."""
 
 import os
 import subprocess
@@ -22,6 +22,7 @@ def main(arguments: list[str]) -> NoReturn:
         "test": _test,
         "check": _check,
         "seed": _seed,
+        "bench": _bench,
     }
     try:
         with stamps.one_at_a_time(ROOT / "requirements"):
@@ -51,6 +52,11 @@ def _seed(arguments: list[str]) -> list[str]:
 def _check(arguments: list[str]) -> list[str]:
     packages.install(ROOT, "dev")
     return ["-m", "scripts.checks", *arguments]
+
+
+def _bench(arguments: list[str]) -> list[str]:
+    packages.install(ROOT, "dev")
+    return ["-m", "benchmarks", *arguments]
 
 
 def _test(arguments: list[str]) -> list[str]:
