@@ -142,6 +142,7 @@ def application(
     app[keys.MAX_MESSAGE_BYTES] = settings.rpc.max_message_megabytes * 1_000_000
     app[keys.ORDERS] = OrderStore(database)
     app[keys.ORDER_IMPORTER] = OrderImporter(database)
+    app[keys.PUBLIC] = settings.public
     app[keys.UI] = UI_FOLDER
     app[keys.UPLOADS] = keys.Uploads(
         max_bytes=settings.web.max_upload_megabytes * 1_000_000,

@@ -36,6 +36,8 @@ LIVE = web.AppKey("live", Live)
 MAX_MESSAGE_BYTES = web.AppKey("max_message_bytes", int)
 ORDER_IMPORTER = web.AppKey("order_importer", OrderImporter)
 ORDERS = web.AppKey("orders", OrderStore)
+PUBLIC = web.AppKey("public", dict)
+"""The settings that browsers are sent."""
 UI = web.AppKey("ui", Path)
 """The folder of the built browser part."""
 UPLOADS = web.AppKey("uploads", Uploads)

@@ -39,13 +39,13 @@ def main(arguments: list[str]) -> NoReturn:
 
 def _run(arguments: list[str]) -> list[str]:
     options.parse(arguments)  # --help and mistakes first, before minutes of set-up
-    packages.install(ROOT, "runtime")
+    packages.install(ROOT, "embedded")
     ui.build(ROOT)
     return ["-m", "scripts.supervisor", *arguments]
 
 
 def _seed(arguments: list[str]) -> list[str]:
-    packages.install(ROOT, "runtime")
+    packages.install(ROOT, "embedded")
     return ["-m", "scripts.seed", *arguments]
 
 

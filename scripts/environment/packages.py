@@ -8,7 +8,7 @@ from pathlib import Path
 from scripts.environment import stamps, system
 from scripts.environment.console import SetupError, run, say, step
 
-_INCLUDES = {"runtime": ("runtime",), "dev": ("dev", "runtime"), "node": ("node",)}
+_INCLUDES = {"embedded": ("embedded",), "dev": ("dev", "embedded"), "node": ("node",)}
 """A lock file and the lock files that it contains."""
 
 _NETWORK = "If the network was at fault, run this again: what is done stays done."

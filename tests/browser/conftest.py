@@ -1,14 +1,12 @@
 """One pair of real services and one Chromium for all the tests of this folder."""
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import BrowserContext, Browser, ViewportSize, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, ViewportSize, async_playwright, expect
 from pymongo import AsyncMongoClient
 
 from shared.models.database import open_database
@@ -30,6 +28,7 @@ _CHROMIUM_ARGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--lang=en-GB",
 ]
 
 

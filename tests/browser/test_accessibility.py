@@ -138,9 +138,4 @@ async def has_no_faults(page: Page, sizes: Sequence[ViewportSize] = (PHONE, DESK
     assert found == {}
     await page.set_viewport_size(NARROWEST)
     width = await page.evaluate("document.scrollingElement.scrollWidth")
-    print(
-        await page.evaluate(
-            "[...document.querySelectorAll('*')].filter(e=>e.getBoundingClientRect().right>320).map(e=>e.className+' '+e.tagName+' '+e.getBoundingClientRect().right+' '+e.textContent.slice(0,40))"
-        )
-    )
     assert width <= NARROWEST["width"]

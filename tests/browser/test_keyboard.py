@@ -13,6 +13,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def test_from_the_login_to_the_download(visit: Visiting, user: str) -> None:
     browsing = await visit(path="/")
     page, keyboard = browsing.page, browsing.page.keyboard
+    # Chromium hands over its file dialogs some time after the first listener is there.
+    page.on("filechooser", lambda _: None)
     await expect(page.get_by_label("Username")).to_be_focused()
     await keyboard.type(user)
     await keyboard.press("Tab")

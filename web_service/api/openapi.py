@@ -64,6 +64,9 @@ def _accounts() -> Schema:
             )
         },
         "/api/logout": {"post": _operation("End the session.", ok=("204", "Done.", None))},
+        "/api/settings": {
+            "get": _operation("The public settings.", ok=("200", "An object.", _content({})))
+        },
         "/api/openapi.json": {"get": _operation("This.", ok=("200", "OpenAPI 3.1.", _content({})))},
         "/api/me": {"get": _operation("Who am I?", ok=("200", "Who you are.", identity))},
     }

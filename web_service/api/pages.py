@@ -4,7 +4,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from web_service.keys import UI
+from web_service.body import json_response
+from web_service.keys import PUBLIC, UI
 
 _PATHS = ("/", "/login", "/convert", "/reports", "/jobs")
 
@@ -37,6 +38,11 @@ async def icon(request: web.Request) -> web.StreamResponse:
     return _file(request.app[UI] / request.path.removeprefix("/"), _HEADERS)
 
 
+async def public_settings(request: web.Request) -> web.Response:
+    """The settings' ``public`` part, for the page and for anyone else."""
+    return json_response(request.app[PUBLIC])
+
+
 def _file(path: Path, headers: dict[str, str]) -> web.StreamResponse:
     if not path.is_file():
         raise web.HTTPNotFound(text="There is nothing here.")
@@ -47,4 +53,5 @@ routes = [
     *(web.get(path, page) for path in _PATHS),
     web.get("/assets/{name:[A-Za-z0-9._-]+}", asset),
     web.get("/favicon.svg", icon),
+    web.get("/api/settings", public_settings),
 ]

@@ -20,7 +20,7 @@ esac
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with lock files, and a ``uv`` that only writes down what it is asked for."""
     (tmp_path / "requirements").mkdir()
-    for name in ("runtime", "dev", "node"):
+    for name in ("embedded", "dev", "node"):
         (tmp_path / "requirements" / f"{name}.txt").write_text(f"{name}==1\n")
     uv = tmp_path / "uv"
     uv.write_text(UV.format(log=tmp_path / "asked", python=sys.executable))
@@ -38,47 +38,47 @@ def asked(root: Path) -> list[str]:
 
 
 def test_packages_are_installed_once(root: Path) -> None:
-    packages.install(root, "runtime")
-    assert asked(root) == ["venv .venv", "pip runtime.txt"]
-    packages.install(root, "runtime")
+    packages.install(root, "embedded")
+    assert asked(root) == ["venv .venv", "pip embedded.txt"]
+    packages.install(root, "embedded")
     assert asked(root) == []
 
 
 def test_packages_are_installed_again_after_a_change_of_the_lock(root: Path) -> None:
-    packages.install(root, "runtime")
-    (root / "requirements" / "runtime.txt").write_text("runtime==2\n")
+    packages.install(root, "embedded")
+    (root / "requirements" / "embedded.txt").write_text("embedded==2\n")
     asked(root)
-    packages.install(root, "runtime")
-    assert asked(root) == ["pip runtime.txt"]
+    packages.install(root, "embedded")
+    assert asked(root) == ["pip embedded.txt"]
 
 
 def test_the_tests_packages_hold_those_of_the_services(root: Path) -> None:
     packages.install(root, "dev")
     assert asked(root) == ["venv .venv", "pip dev.txt"]
-    packages.install(root, "runtime")
+    packages.install(root, "embedded")
     assert asked(root) == []
 
 
 def test_hashes_are_asked_for(root: Path) -> None:
-    packages.install(root, "runtime")
+    packages.install(root, "embedded")
     assert "--require-hashes" in (root / "asked").read_text()
 
 
 def test_a_failed_installation_is_tried_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_FAILS", "2")
     with pytest.raises(SetupError, match=r"failed with status 2\. If the network"):
-        packages.install(root, "runtime")
+        packages.install(root, "embedded")
     monkeypatch.setenv("UV_FAILS", "0")
     asked(root)
-    packages.install(root, "runtime")
-    assert asked(root) == ["pip runtime.txt"]
+    packages.install(root, "embedded")
+    assert asked(root) == ["pip embedded.txt"]
 
 
 def test_an_environment_whose_python_is_gone_is_made_anew(root: Path) -> None:
-    packages.install(root, "runtime")
+    packages.install(root, "embedded")
     python = packages.python_in(root)
     python.unlink()
     python.symlink_to("/nowhere/python")
     asked(root)
-    packages.install(root, "runtime")
-    assert asked(root) == ["venv .venv", "pip runtime.txt"]
+    packages.install(root, "embedded")
+    assert asked(root) == ["venv .venv", "pip embedded.txt"]

@@ -31,7 +31,7 @@ export function description(job: Job): string {
   const { width, quality, format: target } = job.params;
   switch (job.type) {
     case "images.convert":
-      return join("To " + formatWord(target), size(width), quality === undefined ? "" : `quality ${quality}`);
+      return join("To " + formatWord(target), size(width), quality === undefined ? "" : `quality\u00a0${quality}`);
     case "images.thumbnail":
       return join("Thumbnail", size(width), target ? formatWord(target) : "");
     case "reports.orders":
