@@ -95,6 +95,7 @@ class Executor:
         self._keep_files_for = keep_files_for
         self._seed_prefix = secrets.token_bytes(5)
         self._seed_numbers = count()
+        self._timers: dict[tuple[str, OutcomeKind], Histogram] = {}
         self._seconds = Histogram(
             "tandem_run_seconds",
             "Runs by how they ended, and their seconds.",
@@ -244,6 +245,8 @@ class Executor:
         self, outputs: tuple[OutputFile, ...], request: Request
     ) -> tuple[StoredFile, ...]:
         """Keep a run's outputs for its owner: all of them, or none."""
+        if not outputs:
+            return ()
         stored: list[StoredFile] = []
         expires_at = datetime.now(UTC) + self._keep_files_for
         try:
@@ -275,7 +278,11 @@ class Executor:
         return self._seed_prefix + (next(self._seed_numbers) % 2**32).to_bytes(4, "big")
 
     def _record(self, job_type: str, kind: OutcomeKind, started: float) -> None:
-        self._seconds.labels(job_type, kind).observe(time.perf_counter() - started)
+        # A look-up of labels takes longer than what it is for, so it is done once for each.
+        timer = self._timers.get((job_type, kind))
+        if timer is None:
+            timer = self._timers[job_type, kind] = self._seconds.labels(job_type, kind)
+        timer.observe(time.perf_counter() - started)
 
 
 def _log_failure(request: Request, outcome: Outcome) -> None:

@@ -24,20 +24,17 @@ class Job(NamedTuple):
 
     contract: type[Contract[Any]]
     function: Callable[..., Any]
+    on_loop: bool
+    """Whether it is a coroutine function, which runs on the event loop."""
 
     @property
     def name(self) -> str:
         return self.contract.policy.name
 
-    @property
-    def on_loop(self) -> bool:
-        """Whether it is a coroutine function, which runs on the event loop."""
-        return inspect.iscoroutinefunction(self.function)
-
 
 def job(contract: type[Contract[Any]]) -> Callable[[Callable[..., Any]], Job]:
     """Say that the decorated function fulfils ``contract``."""
-    return lambda function: Job(contract, function)
+    return lambda function: Job(contract, function, inspect.iscoroutinefunction(function))
 
 
 def jobs_in(packages: Iterable[str]) -> dict[str, Job]:

@@ -53,7 +53,7 @@ class LongCalls:
         except TimeoutError:
             if call.cancelled:
                 raise MethodError("cancelled", "The call was cancelled.") from None
-            if call.scope.expired():
+            if call.scope is not None and call.scope.expired():
                 raise MethodError("deadline", "The call was not done by its deadline.") from None
             raise
         finally:
@@ -105,7 +105,7 @@ class _Call:
     """One running call; one without a name can't be cancelled and tells nobody."""
 
     def __init__(self, call_id: str, calls: _SessionCalls) -> None:
-        self.scope = asyncio.timeout(None)
+        self.scope: asyncio.Timeout | None = None
         self.cancelled = False
         self.published = False
         self._id = call_id
@@ -113,8 +113,9 @@ class _Call:
 
     def cancel(self) -> None:
         """End it as its own deadline would, were that now."""
-        self.cancelled = True
-        self.scope.reschedule(asyncio.get_running_loop().time())
+        if self.scope is not None:
+            self.cancelled = True
+            self.scope.reschedule(asyncio.get_running_loop().time())
 
     def report(self, done: float, total: float | None, note: str) -> None:
         watcher = self._calls.watcher

