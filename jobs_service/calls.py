@@ -59,12 +59,8 @@ class Calls:
     def publications(self) -> Mapping[str, Publication]:
         return self._long_calls.publications
 
-    async def _call(self, context: MethodContext, params: dict[str, Any]) -> Any:
+    async def _call(self, context: MethodContext, call: CallRequest) -> Any:
         context.unblock()
-        try:
-            call = msgspec.convert(params, CallRequest)
-        except msgspec.ValidationError as error:
-            raise MethodError("bad-params", str(error)) from None
         if self._pool.waiting >= self._max_waiting:
             raise MethodError(
                 "busy", "Too many calls are waiting already.", {"retryAfterMs": _BUSY_RETRY_MS}

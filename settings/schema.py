@@ -94,7 +94,7 @@ class JobsSettings(_Section, frozen=True, kw_only=True):
     """Whether the ``system.*`` job types, made for tests and benchmarks, are offered."""
     packages: Annotated[tuple[str, ...], Meta(min_length=1)] = ("jobs_service.jobs",)
     """Where the job functions are."""
-    lease_seconds: Seconds = 15.0
+    lease_seconds: Seconds = 10.0
     """A service that is silent for so long loses the jobs it had claimed."""
     poll_seconds: Seconds = 5.0
     """How often to look for jobs although nothing said that there are any."""
