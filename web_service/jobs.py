@@ -21,7 +21,7 @@ from shared.models.file_store import FileStore
 from shared.models.job_store import JobStore
 from shared.models.jobs import Job, NewJob
 from shared.rpc.client import Client
-from shared.rpc.errors import CallTimeout, ConnectionLost, MethodError
+from shared.rpc.errors import CallTimeout, ConnectionLost, EjsonError, MethodError
 
 Result = TypeVar("Result")
 
@@ -76,6 +76,10 @@ class SubmitRequest(
     run_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     priority: Annotated[int, msgspec.Meta(ge=-100, le=100)] = 0
     """Lower is sooner."""
+
+    def __post_init__(self) -> None:
+        if self.run_at is not None and not 1970 <= self.run_at.year <= 9000:
+            raise ValueError("runAt must be from 1970 to 9000")  # also in every time zone
 
 
 class Jobs:
@@ -140,11 +144,13 @@ class Jobs:
         kills the run.
 
         Raises:
+            BadParams: a parameter can't be passed on.
             JobsUnavailable: no jobs service is connected, or they are all too busy.
             CallFailed: it ran, or was refused, and this is what it said.
             ConnectionLost: the connection broke while it ran.
         """
         seconds = deadline or request.policy.timeout + _LINE_SECONDS
+        params = _wire_params(request)
         client = self._least_loaded()
         call_id = str(next(self._call_numbers))
         if on_progress is not None:
@@ -155,7 +161,7 @@ class Jobs:
                 "jobs.call",
                 {
                     "type": request.policy.name,
-                    "params": _builtins(request),
+                    "params": params,
                     "id": call_id,
                     "owner": None if owner is None else str(owner),
                     "deadlineMs": seconds * 1000,
@@ -164,6 +170,8 @@ class Jobs:
             )
         except MethodError as error:
             raise _failure(error) from error
+        except EjsonError as error:
+            raise BadParams(str(error)) from None
         except ConnectionLost as error:
             if error.may_have_run:
                 raise
@@ -197,7 +205,7 @@ class Jobs:
         job = await self._store.submit(
             NewJob(
                 type=policy.name,
-                params=_builtins(request),
+                params=_wire_params(request),
                 owner=owner,
                 key=key,
                 run_at=run_at,
@@ -264,5 +272,16 @@ def _failure(error: MethodError) -> Exception:
     return CallFailed(code, error.reason, details.get("kind", code))
 
 
-def _builtins(value: Any) -> Any:
-    return msgspec.to_builtins(value, builtin_types=(bytes, datetime))
+def _wire_params(request: Contract[Any]) -> dict[str, Any]:
+    """The parameters in builtin types.
+
+    Raises:
+        BadParams: an ``Any`` of the contract holds what can't be passed on.
+    """
+    try:
+        params: dict[str, Any] = msgspec.to_builtins(request, builtin_types=(bytes, datetime))
+    except RecursionError:
+        raise BadParams("the parameters are nested too deeply") from None
+    except TypeError as error:
+        raise BadParams(str(error)) from None
+    return params

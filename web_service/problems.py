@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from pymongo.errors import PyMongoError
 
 from shared.models.errors import InvalidPayload, KeyTaken
@@ -82,30 +83,9 @@ def problem_of(error: Exception) -> Problem:
 
     What we did not foresee is logged under an id, and only the id is told.
     """
-    match error:
-        case Problem():
-            return error
-        case UnknownJobType():
-            return Problem(400, "unknown-type", f"There is no job type {error}.")
-        case BadParams():
-            return Problem(400, "bad-params", str(error))
-        case CallFailed():
-            return _call_problem(error)
-        case InvalidPayload():
-            return Problem(400, "bad-params", str(error))
-        case KeyTaken():
-            return Problem(409, "key-taken", "Another unfinished job has the same key.")
-        case JobsUnavailable():
-            return Problem(503, "jobs-unavailable", str(error), retry_after=error.retry_after)
-        case ConnectionLost():
-            detail = "The connection to the jobs service broke; the work may have run."
-            return Problem(503, "connection-lost", detail, retry_after=RETRY_AFTER_SECONDS)
-        case PyMongoError():
-            log.warning("database.failed", error=str(error))
-            detail = "The database can't be reached just now."
-            return Problem(503, "database-unavailable", detail, retry_after=RETRY_AFTER_SECONDS)
-        case _:
-            pass
+    for kind, problem in _FORESEEN.items():
+        if isinstance(error, kind):
+            return problem(error)
     incident = secrets.token_hex(6)
     log.error("request.failed", incident=incident, exc_info=error)
     return Problem(500, "internal", f"Something went wrong here. Incident {incident}.")
@@ -114,6 +94,42 @@ def problem_of(error: Exception) -> Problem:
 def _call_problem(error: CallFailed) -> Problem:
     status = _CODE_STATUS.get(error.code) or _CALL_STATUS.get(error.kind) or 422
     return Problem(status, error.code, error.message)
+
+
+def _bad_body(error: Exception) -> Problem:
+    # aiohttp's messages are "400, message:" and then what is wrong, with the bytes quoted.
+    wrong = str(error).partition("message:")[2].strip().partition(": ")[0].partition("\n")[0]
+    return Problem(400, "bad-body", f"The body can't be read: {wrong[:200]}")
+
+
+def _unavailable(error: JobsUnavailable) -> Problem:
+    return Problem(503, "jobs-unavailable", str(error), retry_after=error.retry_after)
+
+
+def _connection_lost(_error: ConnectionLost) -> Problem:
+    detail = "The connection to the jobs service broke; the work may have run."
+    return Problem(503, "connection-lost", detail, retry_after=RETRY_AFTER_SECONDS)
+
+
+def _database_unavailable(error: PyMongoError) -> Problem:
+    log.warning("database.failed", error=str(error))
+    detail = "The database can't be reached just now."
+    return Problem(503, "database-unavailable", detail, retry_after=RETRY_AFTER_SECONDS)
+
+
+_FORESEEN: dict[type[Exception], Callable[[Any], Problem]] = {
+    Problem: lambda error: error,
+    UnknownJobType: lambda error: Problem(400, "unknown-type", f"There is no job type {error}."),
+    BadParams: lambda error: Problem(400, "bad-params", str(error)),
+    InvalidPayload: lambda error: Problem(400, "bad-params", str(error)),
+    KeyTaken: lambda _error: Problem(409, "key-taken", "Another unfinished job has the same key."),
+    CallFailed: _call_problem,
+    JobsUnavailable: _unavailable,
+    ConnectionLost: _connection_lost,
+    PyMongoError: _database_unavailable,
+    HttpProcessingError: _bad_body,
+    web.RequestPayloadError: _bad_body,
+}
 
 
 @web.middleware

@@ -103,6 +103,37 @@ async def test_malformed_json_is_refused(ann: Api, body: bytes) -> None:
         assert (answer.status, problem["code"]) == (400, "bad-json")
 
 
+@pytest.mark.parametrize("depth", [300, 1000, 100_000])
+async def test_json_that_is_nested_too_deeply_is_refused(ann: Api, depth: int) -> None:
+    body = b'{"value": ' + b"[" * depth + b"]" * depth + b"}"
+    job = b'{"type": "system.echo", "params": ' + body + b"}"
+    for path, data in (("/api/calls/system.echo", body), ("/api/jobs", job)):
+        async with ann.http.post(ann.url + path, data=io.BytesIO(data)) as answer:
+            problem = await answer.json(content_type="application/problem+json")
+            assert (answer.status, problem["code"]) in {(400, "bad-json"), (400, "bad-params")}
+
+
+@pytest.mark.parametrize(
+    "run_at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "2026-01-01T00:00:00"]
+)
+async def test_a_moment_that_does_not_exist_is_refused(ann: Api, run_at: str) -> None:
+    body = {"type": "system.echo", "params": {}, "runAt": run_at}
+    status, problem = await ann.json("POST", "/api/jobs", body)
+    assert (status, problem["code"]) == (400, "bad-request")
+
+
+async def test_a_form_that_breaks_http_is_refused(ann: Api) -> None:
+    form = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a\0b"\r\n\r\nx\r\n--x--'
+    multipart = {"Content-Type": "multipart/form-data; boundary=x"}
+    async with ann.http.post(ann.url + "/api/files", data=form, headers=multipart) as answer:
+        problem = await answer.json(content_type="application/problem+json")
+        assert (answer.status, problem["code"]) == (400, "bad-body")
+
+
+async def test_the_last_day_of_all_is_a_day(ann: Api) -> None:
+    assert (await ann.json("GET", "/api/orders/summary?end=9999-12-31"))[0] == 200
+
+
 async def test_json_of_the_wrong_shape_is_refused(ann: Api) -> None:
     bodies: list[Any] = [[], 5, {"type": 5}, {"params": {}}, {"type": "system.echo", "nope": 1}]
     for body in bodies:

@@ -16,7 +16,7 @@ async def summary(request: web.Request) -> web.Response:
     start, end = _day(request, "start"), _day(request, "end")
     if start and end and end < start:
         raise Problem(400, "bad-period", "The period ends before it starts.")
-    after = None if end is None else _midnight(end) + timedelta(days=1)
+    after = None if end in (None, date.max) else _midnight(end) + timedelta(days=1)
     totals = await request.app[ORDERS].totals(None if start is None else _midnight(start), after)
     return json_response(totals)
 
