@@ -18,6 +18,7 @@ from shared.rpc.ddp.events import (
     Subscribed,
     Unsubscribed,
 )
+from shared.rpc.ddp.merge_box import Strategy
 from shared.rpc.ddp.server import ServerConfig, ServerSession
 from shared.rpc.ddp.view import View
 from shared.rpc.ejson import Ejson
@@ -37,6 +38,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     publications: Mapping[str, tuple[Callable[..., Any], Signature]]
     ejson: Ejson
     config: ServerConfig
+    strategies: Mapping[str, Strategy]
     on_connection: Callable[[Session], None] | None
 
 
@@ -54,6 +56,7 @@ class SessionRunner:
             ejson=offer.ejson,
             config=offer.config,
             now=asyncio.get_running_loop().time(),
+            strategies=offer.strategies,
         )
         self._pump = Pump(self._protocol, transport, self._act_on_events)
         self._context = contextvars.copy_context()

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from shared.rpc.context import MethodContext, Subscription
+from shared.rpc.ddp.merge_box import Strategy
 from shared.rpc.ddp.server import ServerConfig
 from shared.rpc.ejson import CustomType, Ejson
 from shared.rpc.runner import Offer, SessionRunner
@@ -47,8 +48,10 @@ class Server:
         *,
         custom_types: Iterable[CustomType] = (),
         config: ServerConfig | None = None,
+        strategies: Mapping[str, Strategy] | None = None,
         on_connection: Callable[[Session], None] | None = None,
     ) -> None:
+        """``strategies``: of each collection that is not published as ``SERVER_MERGE``."""
         self._offer = Offer(
             methods={name: (method, Signature(method)) for name, method in methods.items()},
             publications={
@@ -57,6 +60,7 @@ class Server:
             },
             ejson=Ejson(custom_types),
             config=config or ServerConfig(),
+            strategies=dict(strategies or {}),
             on_connection=on_connection,
         )
         self._running: set[SessionRunner] = set()
@@ -110,5 +114,6 @@ __all__ = [
     "Server",
     "ServerConfig",
     "Session",
+    "Strategy",
     "Subscription",
 ]

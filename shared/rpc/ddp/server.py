@@ -10,7 +10,7 @@ when the handler before it has ended or was unblocked. Pings overtake.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from enum import Enum, auto
 from typing import Any
 
@@ -27,6 +27,7 @@ from shared.rpc.ddp.events import (
     Unsubscribed,
 )
 from shared.rpc.ddp.heartbeat import Heartbeat, HeartbeatConfig
+from shared.rpc.ddp.merge_box import Strategy
 from shared.rpc.ddp.view import View
 from shared.rpc.ejson import UNDEFINED, Ejson
 from shared.rpc.errors import EjsonError, MethodError
@@ -70,6 +71,7 @@ class ServerSession:
         ejson: Ejson,
         config: ServerConfig,
         now: float,
+        strategies: Mapping[str, Strategy] | None = None,
     ) -> None:
         self.id = session_id
         self.version = ""
@@ -87,7 +89,7 @@ class ServerSession:
         self._blocking: MethodCalled | Subscribed | None = None
         self._calls: dict[str, int] = {}  # running methods → how often their id was used
         self._answers: OrderedDict[str, list[bytes]] = OrderedDict()
-        self.view = View(ejson, self._send)
+        self.view = View(ejson, self._send, strategies)
         """Where publications publish; its texts are this session's."""
 
     # What the connection does

@@ -6,15 +6,10 @@ from typing import Any
 from msgspec import UNSET, Raw, UnsetType
 
 from shared.rpc.ddp import messages as m
+from shared.rpc.ddp.changes import Change, DocumentAdded, DocumentChanged, DocumentRemoved
 from shared.rpc.ddp.events import Subscribed
 from shared.rpc.ddp.ids import DocumentIds
-from shared.rpc.ddp.merge_box import (
-    Change,
-    DocumentAdded,
-    DocumentChanged,
-    DocumentRemoved,
-    MergeBox,
-)
+from shared.rpc.ddp.merge_box import MergeBox, Strategy
 from shared.rpc.ejson import Ejson
 from shared.rpc.errors import MethodError
 
@@ -26,13 +21,19 @@ class View:
     publisher may not have noticed yet.
     """
 
-    def __init__(self, ejson: Ejson, send: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        ejson: Ejson,
+        send: Callable[[bytes], None],
+        strategies: Mapping[str, Strategy] | None = None,
+    ) -> None:
         self._ejson = ejson
         self._ids = DocumentIds(ejson)
         self._send = send
         self._subscriptions: dict[str, Subscribed] = {}
         self._ready: set[str] = set()
-        self._box = MergeBox()
+        self._strategies = strategies or {}
+        self._box = MergeBox(self._strategies)
         self._before_rerun: MergeBox | None = None
         self._held_ends: list[bytes] = []
 
@@ -108,7 +109,7 @@ class View:
         """
         if self._before_rerun is None:
             self._before_rerun = self._box
-        self._box = MergeBox()
+        self._box = MergeBox(self._strategies, is_rerun=True)
         self._ready.clear()
         self._subscriptions = {
             old.id: Subscribed(old.id, old.name, old.params) for old in self._subscriptions.values()
@@ -121,7 +122,7 @@ class View:
         if before is None:
             return
         for change in self._box.changes_since(before):
-            self._tell(change)
+            self._send(self._text_of(change))
         for text in self._held_ends:
             self._send(text)
         self._held_ends = []
@@ -145,7 +146,9 @@ class View:
         return self._ids.to_wire(document_id)
 
     def _tell(self, change: Change | None) -> None:
-        if change is not None and self._before_rerun is None:
+        if change is None:
+            return
+        if self._before_rerun is None or self._box.is_told_at_once(change.collection):
             self._send(self._text_of(change))
 
     def _text_of(self, change: Change) -> bytes:

@@ -5,13 +5,8 @@ from typing import Any
 
 import pytest
 
-from shared.rpc.ddp.merge_box import (
-    Change,
-    DocumentAdded,
-    DocumentChanged,
-    DocumentRemoved,
-    MergeBox,
-)
+from shared.rpc.ddp.changes import Change, DocumentAdded, DocumentChanged, DocumentRemoved
+from shared.rpc.ddp.merge_box import MergeBox, Strategy
 from shared.rpc.ejson import UNDEFINED
 
 
@@ -237,4 +232,84 @@ def test_any_sequence_leaves_the_client_with_the_union(seed: int) -> None:
         for change in box.leave(sub):
             apply(seen, change)
     assert seen == {}
-    assert box.collections == {}
+    assert box.is_empty
+
+
+# The other strategies (ddp.md §2.5)
+
+MULTI, NO_MERGE, NO_HISTORY = (
+    Strategy.NO_MERGE_MULTI,
+    Strategy.NO_MERGE,
+    Strategy.NO_MERGE_NO_HISTORY,
+)
+
+
+def unmerged(strategy: Strategy) -> Box:
+    box = Box()
+    box.box = MergeBox({"c": strategy})
+    return box
+
+
+def test_no_merge_multi_keeps_a_document_until_its_last_subscription_leaves() -> None:
+    doc = unmerged(MULTI)
+    assert doc.add("A", n=1) == added(n=1)
+    assert doc.add("A", n=1, m=2) == changed(n=1, m=2)
+    assert doc.add("B", n=1) == changed(n=1)
+    assert doc.add("B") is None
+    assert doc.change("B", n=1, m=UNDEFINED) == changed("m", n=1)
+    assert doc.remove("A") is None
+    with pytest.raises(LookupError):
+        doc.change("A", n=2)
+    assert list(doc.box.leave("B")) == [GONE]
+    assert doc.box.is_empty
+
+
+@pytest.mark.parametrize("strategy", [NO_MERGE, NO_HISTORY])
+def test_without_merging_all_is_sent_as_it_is(strategy: Strategy) -> None:
+    doc = unmerged(strategy)
+    assert doc.add("A", n=1, _id="x") == added(n=1)
+    assert doc.add("A", n=1, m=UNDEFINED) == added(n=1)
+    assert doc.change("A", n=1, m=UNDEFINED, _id="y") == changed("m", n=1)
+    assert doc.change("A") is None
+    assert doc.remove("B") == GONE
+
+
+def test_no_merge_removes_what_another_still_has() -> None:
+    doc = unmerged(NO_MERGE)
+    doc.add("A", n=1)
+    assert doc.add("B", n=2) == added(n=2)
+    assert list(doc.box.leave("A")) == [GONE]
+    assert list(doc.box.leave("B")) == [GONE]
+    assert doc.box.is_empty
+
+
+def test_no_history_keeps_nothing() -> None:
+    doc = unmerged(NO_HISTORY)
+    doc.add("A", n=1)
+    assert doc.box.is_empty
+    assert list(doc.box.leave("A")) == []
+
+
+def test_strategies_are_of_one_collection() -> None:
+    box = MergeBox({"events": NO_HISTORY})
+    assert box.added("A", "events", "1", {"n": 1}) == box.added("A", "events", "1", {"n": 1})
+    assert box.added("A", "c", "1", {"n": 1}) == added(n=1)
+    assert box.added("A", "c", "1", {"n": 1}) is None
+
+
+def test_difference_between_two_boxes_without_fields() -> None:
+    strategies = {"multi": MULTI, "ids": NO_MERGE, "events": NO_HISTORY}
+    before, after = MergeBox(strategies), MergeBox(strategies, is_rerun=True)
+    for collection in strategies:
+        for document_id in ("gone", "same"):
+            before.added("A", collection, document_id, {"n": 1})
+        for document_id in ("same", "new"):
+            after.added("A2", collection, document_id, {"n": 1})
+    after.changed("A2", "multi", "new", {"n": 2, "x": UNDEFINED})
+    assert list(after.changes_since(before)) == [
+        DocumentRemoved("multi", "gone"),
+        DocumentRemoved("ids", "gone"),
+        DocumentChanged("multi", "same", {"n": 1}, []),
+        DocumentAdded("multi", "new", {"n": 2}),
+    ]
+    assert [after.is_told_at_once(name) for name in strategies] == [False, True, True]

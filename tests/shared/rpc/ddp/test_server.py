@@ -1,7 +1,7 @@
 """The server's session: exact answers to every kind of message (ddp.md §2)."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from shared.rpc.ddp.events import (
     Unsubscribed,
 )
 from shared.rpc.ddp.heartbeat import HeartbeatConfig
+from shared.rpc.ddp.merge_box import Strategy
 from shared.rpc.ddp.server import ServerConfig, ServerSession
 from shared.rpc.ejson import UNDEFINED, Ejson
 from shared.rpc.errors import EjsonError, MethodError
@@ -26,7 +27,12 @@ CONNECT = '{"msg":"connect","version":"1","support":["1","pre2","pre1"]}'
 class Wire:
     """A session with one method ``echo`` and one publication ``items``."""
 
-    def __init__(self, connect: str | None = CONNECT, **config: Any) -> None:
+    def __init__(
+        self,
+        connect: str | None = CONNECT,
+        strategies: Mapping[str, Strategy] | None = None,
+        **config: Any,
+    ) -> None:
         self.session = ServerSession(
             "S1",
             methods={"echo", "slow"},
@@ -34,6 +40,7 @@ class Wire:
             ejson=Ejson(),
             config=ServerConfig(**config),
             now=0,
+            strategies=strategies,
         )
         if connect is not None:
             self.session.receive(connect, 0)
@@ -561,3 +568,27 @@ def test_any_texts_in_any_order(texts: list[str | bytes], draw: Any) -> None:
                 wire.session.unblock(event)
     answer = wire.send({"msg": "ping", "id": "last"})
     assert (answer == []) == closed
+
+
+# Strategies
+
+
+def test_a_rerun_sends_what_is_not_known_here_at_once_and_the_rest_at_its_end() -> None:
+    wire = Wire(strategies={"multi": Strategy.NO_MERGE_MULTI, "ids": Strategy.NO_MERGE})
+    view = wire.session.view
+    old = wire.subscribe()
+    for collection in ("multi", "ids"):
+        view.added(old, collection, "a", {"n": 1})
+        view.added(old, collection, "b", {"n": 1})
+    wire.sent()
+    (new,) = view.begin_rerun()
+    view.added(new, "multi", "b", {"n": 2})
+    assert wire.sent() == []
+    view.added(new, "ids", "b", {"n": 2})
+    assert wire.sent() == ['{"msg":"added","collection":"ids","id":"b","fields":{"n":2}}']
+    view.end_rerun()
+    assert wire.sent() == [
+        '{"msg":"removed","collection":"multi","id":"a"}',
+        '{"msg":"removed","collection":"ids","id":"a"}',
+        '{"msg":"changed","collection":"multi","id":"b","fields":{"n":2}}',
+    ]
