@@ -1,9 +1,11 @@
 """What methods and publications are handed: whose call this is, and what to publish to."""
 
+import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from shared.rpc.ddp.events import MethodCalled, Subscribed
+from shared.rpc.ddp.random_stream import RandomStream, RandomStreams
 from shared.rpc.ddp.view import View
 from shared.rpc.errors import MethodError
 from shared.rpc.session import Session, call_back, told
@@ -26,9 +28,10 @@ class Host(Protocol):
 class MethodContext:
     """The first argument of every method: whose call this is."""
 
-    __slots__ = ("_call", "_host", "session")
+    __slots__ = ("_call", "_host", "_streams", "session")
 
     def __init__(self, host: Host, call: MethodCalled) -> None:
+        self._streams: RandomStreams | None = None
         self._host = host
         self._call = call
         self.session = host.session
@@ -42,6 +45,16 @@ class MethodContext:
     def random_seed(self) -> str | None:
         """The seed for ids that client and server make up alike, if the client sent one."""
         return self._call.random_seed
+
+    def random_stream(self, name: str = "default") -> RandomStream:
+        """Ids that the client's simulation of this call makes up alike.
+
+        Each name has its own stream; ``/collection/NAME`` is for the ids of documents.
+        Without a seed from the client, they can't be foretold.
+        """
+        if self._streams is None:
+            self._streams = RandomStreams(self._call.random_seed or secrets.token_hex(10))
+        return self._streams.stream(name)
 
     def unblock(self) -> None:
         """Let the session's next message begin before this method has ended. Idempotent."""
@@ -116,7 +129,8 @@ class Subscription:
     def error(self, error: Exception) -> None:
         """End it because of an error, of which the client sees only a ``MethodError``."""
         if not self._is_stopped:
-            shown = told(error, "rpc.publication_failed", publication=self._subscribed.name)
+            name = self._subscribed.name or "universal"
+            shown = told(error, "rpc.publication_failed", publication=name)
             self._host.end_subscription(self._subscribed, shown)
 
     def unblock(self) -> None:

@@ -36,6 +36,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 
     methods: Mapping[str, tuple[Callable[..., Any], Signature]]
     publications: Mapping[str, tuple[Callable[..., Any], Signature]]
+    universal: Mapping[str, tuple[Callable[..., Any], Signature]]
+    """Publications that every session gets, by an id of the server's; more may come."""
     ejson: Ejson
     config: ServerConfig
     strategies: Mapping[str, Strategy]
@@ -78,6 +80,11 @@ class SessionRunner:
     def close(self, code: int, reason: str) -> None:
         """Send what there is to send, then close the connection."""
         self._protocol.close(code, reason)
+        self._act_on_events()
+
+    def start_universal(self, universal_id: str) -> None:
+        """Start a publication that nobody asked for; not before the session has begun."""
+        self._protocol.start_universal(universal_id)
         self._act_on_events()
 
     # What contexts and subscriptions need
@@ -141,6 +148,11 @@ class SessionRunner:
                 self._pump.close_soon(event.code, event.reason)
 
     def _started(self) -> None:
+        self._introduce()
+        for universal_id in list(self._offer.universal):
+            self.start_universal(universal_id)
+
+    def _introduce(self) -> None:
         if self._offer.on_connection is None:
             return
         try:
@@ -208,7 +220,11 @@ class SessionRunner:
         self._publishers[subscribed] = self._start(self._run_publication(subscribed, subscription))
 
     async def _run_publication(self, subscribed: Subscribed, subscription: Subscription) -> None:
-        publication, signature = self._offer.publications[subscribed.name]
+        name, offer = subscribed.name, self._offer
+        if name is None:
+            publication, signature = offer.universal[subscribed.id]
+        else:
+            publication, signature = offer.publications[name]
         try:
             params = signature.check(subscribed.params)
             await publication(subscription, *params)

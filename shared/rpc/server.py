@@ -17,6 +17,7 @@ from typing import Any
 
 from shared.rpc.context import MethodContext, Subscription
 from shared.rpc.ddp.merge_box import Strategy
+from shared.rpc.ddp.random_stream import ID_ALPHABET
 from shared.rpc.ddp.server import ServerConfig
 from shared.rpc.ejson import CustomType, Ejson
 from shared.rpc.runner import Offer, SessionRunner
@@ -34,7 +35,6 @@ A result of None is ``null``; one of ``ejson.UNDEFINED`` is no result.
 Publication = Callable[..., Awaitable[None]]
 """``async def publication(sub: Subscription, *params) -> None``"""
 
-_ID_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz"
 _ID_LENGTH = 17
 
 
@@ -49,15 +49,21 @@ class Server:
         custom_types: Iterable[CustomType] = (),
         config: ServerConfig | None = None,
         strategies: Mapping[str, Strategy] | None = None,
+        universal: Iterable[Publication] = (),
         on_connection: Callable[[Session], None] | None = None,
     ) -> None:
-        """``strategies``: of each collection that is not published as ``SERVER_MERGE``."""
+        """``strategies``: of each collection that is not published as ``SERVER_MERGE``.
+
+        ``universal``: publications that every session gets without asking.
+        """
+        self._universal: dict[str, tuple[Publication, Signature]] = {}
         self._offer = Offer(
             methods={name: (method, Signature(method)) for name, method in methods.items()},
             publications={
                 name: (publication, Signature(publication))
                 for name, publication in (publications or {}).items()
             },
+            universal=self._universal,
             ejson=Ejson(custom_types),
             config=config or ServerConfig(),
             strategies=dict(strategies or {}),
@@ -66,6 +72,8 @@ class Server:
         self._running: set[SessionRunner] = set()
         self._none_left = asyncio.Event()
         self._is_closing = False
+        for publication in universal:
+            self.add_universal(publication)
 
     @property
     def connections(self) -> int:
@@ -92,6 +100,13 @@ class Server:
                 self._none_left.set()
             await transport.close(GOING_AWAY, "the server is closing")
 
+    def add_universal(self, publication: Publication) -> None:
+        """Publish to every session, now and later. No client hears ``ready`` or ``nosub`` of it."""
+        universal_id = str(len(self._universal))
+        self._universal[universal_id] = (publication, Signature(publication))
+        for runner in list(self._running):
+            runner.start_universal(universal_id)
+
     async def close(self) -> None:
         """Close every session (1001), accept no new one, and wait until all have ended."""
         self._is_closing = True
@@ -104,7 +119,7 @@ class Server:
 
 def _new_id() -> str:
     """A session id as Meteor's ``Random.id()`` makes them: 98 bits."""
-    return "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
+    return "".join(secrets.choice(ID_ALPHABET) for _ in range(_ID_LENGTH))
 
 
 __all__ = [

@@ -37,7 +37,8 @@ class Subscribed(msgspec.Struct, frozen=True, eq=False):
     """
 
     id: str
-    name: str
+    name: str | None
+    """None: a universal publication, that no client asked for; then the id is the server's."""
     params: list[Any]
 
 

@@ -151,6 +151,16 @@ class ServerSession:
         self.view.clear()
         self._events.append(Closed(code, reason))
 
+    def start_universal(self, universal_id: str) -> None:
+        """Start a universal publication: the client does not ask for it, nor hear of it.
+
+        It is no part of the queue.
+        """
+        if self._state is _State.CONNECTED:
+            subscribed = Subscribed(universal_id, None, [])
+            self.view.start(subscribed)
+            self._events.append(subscribed)
+
     # What methods do
 
     def method_done(self, call: MethodCalled, result: Any) -> None:

@@ -31,6 +31,7 @@ class View:
         self._ids = DocumentIds(ejson)
         self._send = send
         self._subscriptions: dict[str, Subscribed] = {}
+        self._universal: dict[str, Subscribed] = {}
         self._ready: set[str] = set()
         self._strategies = strategies or {}
         self._box = MergeBox(self._strategies)
@@ -38,12 +39,12 @@ class View:
         self._held_ends: list[bytes] = []
 
     def find(self, subscription_id: str) -> Subscribed | None:
-        """The live subscription of that id."""
+        """The client's live subscription of that id."""
         return self._subscriptions.get(subscription_id)
 
     def start(self, subscription: Subscribed) -> None:
         """A new subscription; its id must not be in use."""
-        self._subscriptions[subscription.id] = subscription
+        self._table_of(subscription)[subscription.id] = subscription
 
     def added(
         self, subscription: Subscribed, collection: str, document_id: Any, fields: Mapping[str, Any]
@@ -82,7 +83,9 @@ class View:
 
     def ready(self, subscription: Subscribed) -> None:
         """Say that the first batch is complete; only the first time counts."""
-        if self.is_live(subscription) and subscription.id not in self._ready:
+        if subscription.name is None or not self.is_live(subscription):
+            return  # nobody asked for a universal one, so nobody waits
+        if subscription.id not in self._ready:
             self._ready.add(subscription.id)
             if self._before_rerun is None:
                 self._send(m.encode(m.Ready([subscription.id])))
@@ -91,10 +94,12 @@ class View:
         """End a subscription: take back what only it published, then say so."""
         if not self.is_live(subscription):
             return
-        del self._subscriptions[subscription.id]
-        self._ready.discard(subscription.id)
+        del self._table_of(subscription)[subscription.id]
         for change in self._box.leave(subscription):
             self._tell(change)
+        if subscription.name is None:
+            return
+        self._ready.discard(subscription.id)
         text = m.encode(m.NoSub(subscription.id, UNSET if error is None else m.encode_error(error)))
         if self._before_rerun is None:
             self._send(text)
@@ -105,16 +110,15 @@ class View:
         """Begin anew for another user: every subscription is replaced by a fresh one.
 
         Nothing is sent until :meth:`end_rerun`, which then sends only what is different.
-        Returns the new subscriptions, in their old order.
+        Returns the new subscriptions, in their old order, the universal ones last.
         """
         if self._before_rerun is None:
             self._before_rerun = self._box
         self._box = MergeBox(self._strategies, is_rerun=True)
         self._ready.clear()
-        self._subscriptions = {
-            old.id: Subscribed(old.id, old.name, old.params) for old in self._subscriptions.values()
-        }
-        return list(self._subscriptions.values())
+        self._subscriptions = _fresh(self._subscriptions)
+        self._universal = _fresh(self._universal)
+        return [*self._subscriptions.values(), *self._universal.values()]
 
     def end_rerun(self) -> None:
         """Send the difference that the rerun made, then who has ended and who is ready."""
@@ -133,12 +137,16 @@ class View:
     def clear(self) -> None:
         """The session is over: every subscription ends, and nothing is said."""
         self._subscriptions.clear()
+        self._universal.clear()
         self._before_rerun = None
         self._box = MergeBox()
 
     def is_live(self, subscription: Subscribed) -> bool:
         """Whether a subscription has neither ended nor been replaced."""
-        return self._subscriptions.get(subscription.id) is subscription
+        return self._table_of(subscription).get(subscription.id) is subscription
+
+    def _table_of(self, subscription: Subscribed) -> dict[str, Subscribed]:
+        return self._universal if subscription.name is None else self._subscriptions
 
     def _checked(self, document_id: Any, fields: Mapping[str, Any]) -> str:
         """The id on the wire; refuses fields now that could not be written later."""
@@ -164,3 +172,7 @@ class View:
 
     def _raw(self, fields: dict[str, Any]) -> Raw | UnsetType:
         return Raw(self._ejson.dumps(fields)) if fields else UNSET
+
+
+def _fresh(subscriptions: dict[str, Subscribed]) -> dict[str, Subscribed]:
+    return {old.id: Subscribed(old.id, old.name, old.params) for old in subscriptions.values()}

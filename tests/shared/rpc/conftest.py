@@ -1,6 +1,6 @@
 """A real DDP server on loopback, and clients for it."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -9,7 +9,7 @@ from websockets.asyncio.server import Server as Listener
 from websockets.asyncio.server import ServerConnection, serve
 
 from shared.rpc.client import Client, ClientConfig
-from shared.rpc.server import Method, Publication, Server, ServerConfig, Session
+from shared.rpc.server import Method, Publication, Server
 from shared.rpc.transport import WebSocketTransport, peer_of
 
 
@@ -66,11 +66,9 @@ class World:
         self,
         methods: Mapping[str, Method] | None = None,
         publications: Mapping[str, Publication] | None = None,
-        *,
-        config: ServerConfig | None = None,
-        on_connection: Callable[[Session], None] | None = None,
+        **options: Any,
     ) -> Endpoint:
-        server = Server(methods or {}, publications, config=config, on_connection=on_connection)
+        server = Server(methods or {}, publications, **options)
         endpoint = Endpoint(server)
         await endpoint.start()
         self._stack.push_async_callback(endpoint.stop)

@@ -502,3 +502,87 @@ async def test_a_reader_that_stalls_can_still_be_closed(world: World) -> None:
         await transport.close(1000, "too slow")
         await eventually(lambda: endpoint.server.connections == 0)
         talk.connection.transport.abort()
+
+
+async def drawn(context: MethodContext) -> list[Any]:
+    stream = context.random_stream("/collection/x")
+    return [context.random_seed, stream.id(), context.random_stream("/collection/x").id()]
+
+
+async def test_ids_come_from_the_seed_of_the_call(world: World) -> None:
+    async with raw(await world.serve({"drawn": drawn})) as talk:
+        method = {"msg": "method", "id": "1", "method": "drawn", "randomSeed": "abc123"}
+        await talk.send(method)
+        _, result = await talk.take(2)
+        assert result["result"] == ["abc123", "vCmpe6YmPDL5J27SB", "d6KHYTWtRhg4g4KdE"]
+        unseeded = [(await talk.call("drawn", call_id=i))["result"] for i in ("2", "3")]
+        assert unseeded[0][0] is None
+        assert unseeded[0][1] != unseeded[1][1]
+
+
+# Universal publications
+
+
+async def clock(sub: Subscription) -> None:
+    sub.added("clock", "now", {"user": sub.user_id})
+    sub.ready()
+
+
+async def test_48_49_every_session_gets_a_universal_publication(world: World) -> None:
+    async def later(sub: Subscription) -> None:
+        sub.added("clock", "now", {"late": True})
+
+    endpoint = await world.serve({"echo": echo}, universal=[clock])
+    first = {"msg": "added", "collection": "clock", "id": "now", "fields": {"user": None}}
+    async with raw(endpoint) as talk:
+        assert await talk.next() == first
+        endpoint.server.add_universal(later)
+        assert await talk.next() == {
+            "msg": "changed",
+            "collection": "clock",
+            "id": "now",
+            "fields": {"late": True},
+        }
+        assert (await talk.call("echo", 1))["result"] == 1  # and no ready before
+    async with raw(endpoint) as talk:
+        assert [(await talk.next())["msg"] for _ in range(2)] == ["added", "changed"]
+
+
+async def test_a_universal_publication_ends_without_a_word(world: World) -> None:
+    stopped: list[str] = []
+
+    async def failing(sub: Subscription) -> None:
+        sub.added("c", "1", {})
+        sub.on_stop(lambda: stopped.append("failing"))
+        raise MethodError("no")
+
+    async with raw(await world.serve({"echo": echo}, universal=[failing])) as talk:
+        assert [(await talk.next())["msg"] for _ in range(2)] == ["added", "removed"]
+        assert stopped == ["failing"]
+        assert (await talk.call("echo", 1))["result"] == 1
+
+
+async def test_a_universal_publication_follows_the_user(world: World) -> None:
+    async def login(context: MethodContext, name: str) -> None:
+        await context.set_user_id(name)
+
+    async with raw(await world.serve({"login": login}, universal=[clock])) as talk:
+        await talk.next()
+        await talk.send({"msg": "method", "id": "1", "method": "login", "params": ["ada"]})
+        assert (await talk.take(3))[0] == {
+            "msg": "changed",
+            "collection": "clock",
+            "id": "now",
+            "fields": {"user": "ada"},
+        }
+
+
+async def test_registered_before_connect_a_universal_publication_runs_once(world: World) -> None:
+    endpoint = await world.serve()
+    async with connect(endpoint.url, compression=None, proxy=None) as connection:
+        await eventually(lambda: endpoint.server.connections == 1)
+        endpoint.server.add_universal(clock)
+        await connection.send('{"msg":"connect","version":"1","support":["1"]}')
+        await connection.send('{"msg":"ping"}')
+        kinds = [json.loads(await connection.recv())["msg"] for _ in range(3)]
+        assert sorted(kinds) == ["added", "connected", "pong"]
