@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from shared.rpc.ddp.events import MethodCalled, Subscribed
 from shared.rpc.ddp.random_stream import RandomStream, RandomStreams
@@ -21,6 +21,8 @@ class Host(Protocol):
     def is_blocking(self, handler: MethodCalled | Subscribed) -> bool: ...
     def unblock(self, handler: MethodCalled | Subscribed) -> None: ...
     def flush_soon(self) -> None: ...
+    def begin_write(self, call: MethodCalled) -> bool: ...
+    def end_write(self, call: MethodCalled) -> None: ...
     def end_subscription(self, subscribed: Subscribed, error: MethodError | None) -> None: ...
     async def set_user_id(self, user_id: str | None) -> None: ...
 
@@ -60,6 +62,14 @@ class MethodContext:
         """Let the session's next message begin before this method has ended. Idempotent."""
         self._host.unblock(self._call)
 
+    def begin_write(self) -> "Write":
+        """Say that a change of this method is on its way to those who see its documents.
+
+        The caller is told ``updated`` only when the method has ended and every such write
+        is committed; without any, just before the result. Too late, it does nothing.
+        """
+        return Write(self._host, self._call)
+
     async def set_user_id(self, user_id: str | None) -> None:
         """Log somebody in, or out with None: every subscription starts anew for them.
 
@@ -71,6 +81,29 @@ class MethodContext:
         if not self._host.is_blocking(self._call):
             raise RuntimeError("a method can't set the user after it called unblock")
         await self._host.set_user_id(user_id)
+
+
+class Write:
+    """A write whose changes are not published yet; also a context manager around it."""
+
+    __slots__ = ("_call", "_host", "_is_pending")
+
+    def __init__(self, host: Host, call: MethodCalled) -> None:
+        self._host = host
+        self._call = call
+        self._is_pending = host.begin_write(call)
+
+    def committed(self) -> None:
+        """All who see its documents have been told. Idempotent."""
+        if self._is_pending:
+            self._is_pending = False
+            self._host.end_write(self._call)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.committed()
 
 
 class Subscription:

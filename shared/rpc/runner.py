@@ -108,6 +108,13 @@ class SessionRunner:
         self._act_on_events()
         self._pump.flush_soon()
 
+    def begin_write(self, call: MethodCalled) -> bool:
+        return self._protocol.begin_write(call)
+
+    def end_write(self, call: MethodCalled) -> None:
+        self._protocol.end_write(call)
+        self._pump.flush_soon()
+
     def end_subscription(self, subscribed: Subscribed, error: MethodError | None) -> None:
         self.view.end(subscribed, error)
         self._stop(subscribed)

@@ -9,7 +9,7 @@ Methods, subscriptions and their ends form one queue, as in Meteor: the next one
 when the handler before it has ended or was unblocked. Pings overtake.
 """
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Container, Mapping
 from enum import Enum, auto
 from typing import Any
@@ -18,6 +18,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from shared.rpc.ddp import messages as m
+from shared.rpc.ddp.answers import Answers
 from shared.rpc.ddp.events import (
     Closed,
     MethodCalled,
@@ -87,8 +88,11 @@ class ServerSession:
         self._events: list[ServerEvent] = []
         self._queue: deque[m.Method | m.Sub | m.Unsub | _Refusal] = deque()
         self._blocking: MethodCalled | Subscribed | None = None
-        self._calls: dict[str, int] = {}  # running methods → how often their id was used
-        self._answers: OrderedDict[str, list[bytes]] = OrderedDict()
+        self._answers = Answers(
+            self._send,
+            remembered=config.remembered_answers,
+            remembered_bytes=config.remembered_bytes,
+        )
         self.view = View(ejson, self._send, strategies)
         """Where publications publish; its texts are this session's."""
 
@@ -170,13 +174,24 @@ class ServerSession:
             EjsonError: the result can't be written; the method is not answered yet.
         """
         raw = UNSET if result is UNDEFINED else Raw(self._ejson.dumps(result))
-        self._answer(call.id, m.Result(call.id, result=raw))
+        self._answers.answer(m.Result(call.id, result=raw))
         self.unblock(call)
 
     def method_failed(self, call: MethodCalled, error: MethodError) -> None:
         """Answer a method with an error."""
-        self._answer(call.id, m.Result(call.id, error=m.encode_error(error)))
+        self._answers.answer(m.Result(call.id, error=m.encode_error(error)))
         self.unblock(call)
+
+    def begin_write(self, call: MethodCalled) -> bool:
+        """Hold back the method's ``updated`` until :meth:`end_write`.
+
+        False when it has been sent already: the method has ended, and so had its writes.
+        """
+        return self._answers.begin_write(call)
+
+    def end_write(self, call: MethodCalled) -> None:
+        """The data of one write of this method has been published."""
+        self._answers.end_write(call)
 
     def is_blocking(self, handler: MethodCalled | Subscribed) -> bool:
         """Whether the queue waits for this handler."""
@@ -273,38 +288,25 @@ class ServerSession:
                     self._outgoing.append(refusal.text)
 
     def _begin_method(self, message: m.Method) -> None:
-        if message.id in self._calls:
-            self._calls[message.id] += 1
-        elif message.id in self._answers:
-            self._outgoing += self._answers[message.id]
-        elif message.method not in self._methods:
+        if self._answers.repeat(message.id):
+            return
+        if message.method not in self._methods:
             error = MethodError(404, f"Method '{message.method}' not found")
             # Meteor's order for this one case: the result first
             self._send(m.encode(m.Result(message.id, error=m.encode_error(error))))
             self._send(m.encode(m.Updated([message.id])))
-        else:
-            self._calls[message.id] = 1
-            try:
-                params = self._params(message.params)
-            except EjsonError as error:
-                failed = m.Result(message.id, error=m.encode_error(_bad_params(error)))
-                self._answer(message.id, failed)
-                return
-            seed = None if message.random_seed is UNSET else message.random_seed
-            self._blocking = MethodCalled(message.id, message.method, params, seed)
-            self._events.append(self._blocking)
-
-    def _answer(self, method_id: str, result: m.Result) -> None:
-        """Send both answers of a method, once for every time its id was used."""
-        times = self._calls.pop(method_id, 0)
-        if self._state is _State.CLOSED:
             return
-        texts = [m.encode(m.Updated([method_id])), m.encode(result)]
-        self._outgoing += texts * times
-        if len(texts[1]) <= self._config.remembered_bytes:
-            self._answers[method_id] = texts
-            if len(self._answers) > self._config.remembered_answers:
-                self._answers.popitem(last=False)
+        try:
+            params = self._params(message.params)
+        except EjsonError as error:
+            self._answers.begin(message.id, None)
+            failed = m.Result(message.id, error=m.encode_error(_bad_params(error)))
+            self._answers.answer(failed)
+            return
+        seed = None if message.random_seed is UNSET else message.random_seed
+        self._blocking = MethodCalled(message.id, message.method, params, seed)
+        self._answers.begin(message.id, self._blocking)
+        self._events.append(self._blocking)
 
     def _begin_subscription(self, message: m.Sub) -> None:
         if message.name not in self._publications:

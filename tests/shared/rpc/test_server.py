@@ -586,3 +586,37 @@ async def test_registered_before_connect_a_universal_publication_runs_once(world
         await connection.send('{"msg":"ping"}')
         kinds = [json.loads(await connection.recv())["msg"] for _ in range(3)]
         assert sorted(kinds) == ["added", "connected", "pong"]
+
+
+# The write fence
+
+
+async def test_updated_comes_after_the_data_of_the_methods_own_writes(world: World) -> None:
+    subs: list[Subscription] = []
+    writes: list[Any] = []
+
+    async def items(sub: Subscription) -> None:
+        sub.added("items", "a", {"n": 1})
+        subs.append(sub)
+        sub.ready()
+
+    async def write(context: MethodContext) -> str:
+        writes.append(context.begin_write())
+        return "written"
+
+    async def write_now(context: MethodContext) -> None:
+        with context.begin_write():
+            subs[0].changed("items", "a", {"n": 3})
+
+    endpoint = await world.serve({"write": write, "writeNow": write_now}, {"items": items})
+    async with raw(endpoint) as talk:
+        await talk.send({"msg": "sub", "id": "s", "name": "items"})
+        await talk.take(2)
+        await talk.send({"msg": "method", "id": "1", "method": "write"})
+        assert await talk.next() == {"msg": "result", "id": "1", "result": "written"}
+        subs[0].changed("items", "a", {"n": 2})
+        writes[0].committed()
+        writes[0].committed()
+        assert [(await talk.next())["msg"] for _ in range(2)] == ["changed", "updated"]
+        await talk.send({"msg": "method", "id": "2", "method": "writeNow"})
+        assert [m["msg"] for m in await talk.take(3)] == ["changed", "updated", "result"]
