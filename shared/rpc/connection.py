@@ -25,15 +25,21 @@ class Session(Protocol):
 class Pump:
     """Moves texts and time between a session and a transport, until that is closed.
 
-    ``on_events`` is called, never concurrently, whenever the session may have events.
+    ``on_events`` is called, never concurrently, whenever the session may have events;
+    ``on_text`` with each text, before the session takes it in.
     """
 
     def __init__(
-        self, session: Session, transport: Transport, on_events: Callable[[], None]
+        self,
+        session: Session,
+        transport: Transport,
+        on_events: Callable[[], None],
+        on_text: Callable[[str | bytes], None] | None = None,
     ) -> None:
         self._session = session
         self._transport = transport
         self._on_events = on_events
+        self._on_text = on_text
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -98,6 +104,8 @@ class Pump:
     async def _receive_all(self) -> None:
         session, loop = self._session, self._loop
         async for text in self._transport:
+            if self._on_text is not None:
+                self._on_text(text)
             session.receive(text, loop.time())
             self._on_events()
             if session.has_texts_to_send:

@@ -2,9 +2,10 @@
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Coroutine, Mapping
+import functools
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -23,7 +24,8 @@ from shared.rpc.ddp.server import ServerConfig, ServerSession
 from shared.rpc.ddp.view import View
 from shared.rpc.ejson import Ejson
 from shared.rpc.errors import MethodError
-from shared.rpc.session import Session, told
+from shared.rpc.rate_limit import Call, RateLimiter
+from shared.rpc.session import Session, call_back, told
 from shared.rpc.signature import Signature
 from shared.rpc.transport import NORMAL_CLOSURE, Peer, Transport
 
@@ -41,7 +43,11 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     ejson: Ejson
     config: ServerConfig
     strategies: Mapping[str, Strategy]
-    on_connection: Callable[[Session], None] | None
+    rate_limiter: RateLimiter
+    forwarded_count: int
+    on_connection: Sequence[Callable[[Session], None]]
+    """Hooks; more may come, and some may go."""
+    on_message: Sequence[Callable[[Session, str | bytes], None]]
 
 
 class SessionRunner:
@@ -60,14 +66,20 @@ class SessionRunner:
             now=asyncio.get_running_loop().time(),
             strategies=offer.strategies,
         )
-        self._pump = Pump(self._protocol, transport, self._act_on_events)
+        self._pump = Pump(self._protocol, transport, self._act_on_events, self._heard)
         self._context = contextvars.copy_context()
         self._group = asyncio.TaskGroup()
         self._handlers: set[asyncio.Task[None]] = set()
         self._subscriptions: dict[Subscribed, Subscription] = {}
         self._publishers: dict[Subscribed, asyncio.Task[None]] = {}
         self._reruns: dict[Subscribed, asyncio.Future[None]] = {}
-        self.session = Session(session_id, peer=peer, user_id=user_id, close=self.close)
+        self.session = Session(
+            session_id,
+            peer=peer,
+            user_id=user_id,
+            close=self.close,
+            forwarded_count=offer.forwarded_count,
+        )
 
     async def run(self) -> None:
         """Work until the connection is closed, then end everything that runs on it."""
@@ -160,13 +172,30 @@ class SessionRunner:
             self.start_universal(universal_id)
 
     def _introduce(self) -> None:
-        if self._offer.on_connection is None:
-            return
         try:
-            self._offer.on_connection(self.session)
+            for hook in list(self._offer.on_connection):
+                hook(self.session)
         except Exception as error:  # noqa: BLE001 -- told() logs it
             told(error, "rpc.connection_refused", session=self.session.id)
             self.session.close("internal error")
+
+    def _heard(self, text: str | bytes) -> None:
+        if self._protocol.version:
+            for hook in list(self._offer.on_message):
+                call_back(functools.partial(hook, self.session, text))
+
+    def _count(self, kind: Literal["method", "subscription"], name: str) -> None:
+        """Let the rate limiter count a call; raises what the client is told if it refuses."""
+        limiter, session = self._offer.rate_limiter, self.session
+        if limiter.has_rules:
+            call = Call(
+                type=kind,
+                name=name,
+                user_id=session.user_id,
+                connection_id=session.id,
+                client_address=session.client_address,
+            )
+            limiter.check(call, asyncio.get_running_loop().time())
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         # not the context of whoever unblocked: what they bound to it is theirs
@@ -206,6 +235,7 @@ class SessionRunner:
     async def _run_method(self, call: MethodCalled) -> None:
         method, signature = self._offer.methods[call.name]
         try:
+            self._count("method", call.name)
             params = signature.check(call.params)
             result = await method(MethodContext(self, call), *params)
             self._protocol.method_done(call, result)
@@ -233,6 +263,8 @@ class SessionRunner:
         else:
             publication, signature = offer.publications[name]
         try:
+            if name is not None and subscribed not in self._reruns:
+                self._count("subscription", name)
             params = signature.check(subscribed.params)
             await publication(subscription, *params)
         except asyncio.CancelledError as error:

@@ -11,15 +11,17 @@ running methods and publications are cancelled.
 """
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from shared.rpc.context import MethodContext, Subscription
 from shared.rpc.ddp.merge_box import Strategy
 from shared.rpc.ddp.random_stream import ID_ALPHABET
 from shared.rpc.ddp.server import ServerConfig
 from shared.rpc.ejson import CustomType, Ejson
+from shared.rpc.rate_limit import RateLimiter, Rule
 from shared.rpc.runner import Offer, SessionRunner
 from shared.rpc.session import Session
 from shared.rpc.signature import Signature
@@ -35,7 +37,12 @@ A result of None is ``null``; one of ``ejson.UNDEFINED`` is no result.
 Publication = Callable[..., Awaitable[None]]
 """``async def publication(sub: Subscription, *params) -> None``"""
 
+OnConnection = Callable[[Session], None]
+OnMessage = Callable[[Session, str | bytes], None]
+
 _ID_LENGTH = 17
+
+_Hook = TypeVar("_Hook")
 
 
 class Server:
@@ -50,12 +57,18 @@ class Server:
         config: ServerConfig | None = None,
         strategies: Mapping[str, Strategy] | None = None,
         universal: Iterable[Publication] = (),
-        on_connection: Callable[[Session], None] | None = None,
+        rate_limiter: RateLimiter | None = None,
+        forwarded_count: int = 0,
+        on_connection: OnConnection | None = None,
     ) -> None:
         """``strategies``: of each collection that is not published as ``SERVER_MERGE``.
 
         ``universal``: publications that every session gets without asking.
+        ``rate_limiter``: without one, only logins are limited.
+        ``forwarded_count``: proxies of our own before the server; they are asked who calls.
         """
+        self._on_connection: list[OnConnection] = []
+        self._on_message: list[OnMessage] = []
         self._universal: dict[str, tuple[Publication, Signature]] = {}
         self._offer = Offer(
             methods={name: (method, Signature(method)) for name, method in methods.items()},
@@ -67,11 +80,16 @@ class Server:
             ejson=Ejson(custom_types),
             config=config or ServerConfig(),
             strategies=dict(strategies or {}),
-            on_connection=on_connection,
+            rate_limiter=rate_limiter or RateLimiter(),
+            forwarded_count=forwarded_count,
+            on_connection=self._on_connection,
+            on_message=self._on_message,
         )
         self._running: set[SessionRunner] = set()
         self._none_left = asyncio.Event()
         self._is_closing = False
+        if on_connection is not None:
+            self._on_connection.append(on_connection)
         for publication in universal:
             self.add_universal(publication)
 
@@ -100,6 +118,17 @@ class Server:
                 self._none_left.set()
             await transport.close(GOING_AWAY, "the server is closing")
 
+    def on_connection(self, hook: OnConnection) -> Callable[[], None]:
+        """Have ``hook`` called with every new session; returns what ends that."""
+        return _added(self._on_connection, hook)
+
+    def on_message(self, hook: OnMessage) -> Callable[[], None]:
+        """Have ``hook`` called with every text of a session, as it came, before it acts.
+
+        Not with its ``connect``. Returns what ends that.
+        """
+        return _added(self._on_message, hook)
+
     def add_universal(self, publication: Publication) -> None:
         """Publish to every session, now and later. No client hears ``ready`` or ``nosub`` of it."""
         universal_id = str(len(self._universal))
@@ -117,6 +146,16 @@ class Server:
             await self._none_left.wait()
 
 
+def _added(hooks: list[_Hook], hook: _Hook) -> Callable[[], None]:
+    hooks.append(hook)
+
+    def stop() -> None:
+        with contextlib.suppress(ValueError):
+            hooks.remove(hook)
+
+    return stop
+
+
 def _new_id() -> str:
     """A session id as Meteor's ``Random.id()`` makes them: 98 bits."""
     return "".join(secrets.choice(ID_ALPHABET) for _ in range(_ID_LENGTH))
@@ -126,6 +165,8 @@ __all__ = [
     "Method",
     "MethodContext",
     "Publication",
+    "RateLimiter",
+    "Rule",
     "Server",
     "ServerConfig",
     "Session",

@@ -11,6 +11,27 @@ from shared.rpc.transport import NORMAL_CLOSURE, Peer
 log = structlog.get_logger()
 
 
+_HARMLESS_HEADERS = frozenset(
+    {
+        "accept-language",
+        "dnt",
+        "host",
+        "referer",
+        "user-agent",
+        "via",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-proto",
+        "x-real-ip",
+        "x-ssl",
+    }
+)
+"""What Meteor shows of a connection: no cookie, and no authorization."""
+
+
 class Session:
     """One client that is connected to a server."""
 
@@ -21,9 +42,14 @@ class Session:
         peer: Peer,
         user_id: str | None,
         close: Callable[[int, str], None],
+        forwarded_count: int = 0,
     ) -> None:
         self.id = session_id
         self.peer = peer
+        self.client_address = client_address(peer, forwarded_count)
+        """Where the client is, as far as trusted proxies tell; empty when they don't."""
+        self.http_headers = {n: v for n, v in peer.headers.items() if n in _HARMLESS_HEADERS}
+        """Of the upgrade request, those that hold no secrets; names in lower case."""
         self.user_id = user_id
         """Who is logged in; changed by ``MethodContext.set_user_id``."""
         self.data: dict[str, Any] = {}
@@ -49,6 +75,19 @@ class Session:
         callbacks, self._on_close = self._on_close, []
         for callback in callbacks:
             call_back(callback)
+
+
+def client_address(peer: Peer, forwarded_count: int) -> str:
+    """The address of a client behind ``forwarded_count`` proxies of our own.
+
+    Each of them adds to ``X-Forwarded-For`` whom it heard from, so what our outermost proxy
+    says is that far from the right; whatever is to the left of it, anybody can invent.
+    Empty when there are fewer entries: the request took another way.
+    """
+    if forwarded_count == 0:
+        return peer.address
+    entries = peer.headers.get("x-forwarded-for", "").split(",")
+    return entries[-forwarded_count].strip() if forwarded_count <= len(entries) else ""
 
 
 def call_back(callback: Callable[[], object]) -> None:
