@@ -266,7 +266,8 @@ class SessionRunner:
             if name is not None and subscribed not in self._reruns:
                 self._count("subscription", name)
             params = signature.check(subscribed.params)
-            await publication(subscription, *params)
+            if await publication(subscription, *params) is not None:
+                raise TypeError(f"publication {name!r} must return None")
         except asyncio.CancelledError as error:
             if _is_being_cancelled():
                 raise

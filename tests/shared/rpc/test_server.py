@@ -620,3 +620,14 @@ async def test_updated_comes_after_the_data_of_the_methods_own_writes(world: Wor
         assert [(await talk.next())["msg"] for _ in range(2)] == ["changed", "updated"]
         await talk.send({"msg": "method", "id": "2", "method": "writeNow"})
         assert [m["msg"] for m in await talk.take(3)] == ["changed", "updated", "result"]
+
+
+async def test_a_publication_that_returns_something_is_broken(world: World) -> None:
+    async def wrong(_sub: Subscription) -> Any:
+        return 5
+
+    async with raw(await world.serve({}, {"wrong": wrong})) as talk:
+        await talk.send({"msg": "sub", "id": "1", "name": "wrong"})
+        with capture_logs() as logs:
+            assert (await talk.next())["error"]["error"] == 500
+        assert logs[0]["event"] == "rpc.publication_failed"
