@@ -37,20 +37,20 @@ class Records:
     def __init__(self) -> None:
         self._records: list[str] = []
 
-    async def slow(self, _context: MethodContext, ms: float, tag: str) -> str:
+    async def slow(self, _context: MethodContext, ms: int | float, tag: str) -> str:
         await self.wait(ms, tag)
         return tag
 
-    async def slow_unblock(self, context: MethodContext, ms: float, tag: str) -> str:
+    async def slow_unblock(self, context: MethodContext, ms: int | float, tag: str) -> str:
         context.unblock()
         await self.wait(ms, tag)
         return tag
 
-    async def slow_publication(self, sub: Subscription, ms: float) -> None:
+    async def slow_publication(self, sub: Subscription, ms: int | float) -> None:
         await self.wait(ms, "pub", "{1} {0}")
         sub.ready()
 
-    async def slow_publication_unblocked(self, sub: Subscription, ms: float) -> None:
+    async def slow_publication_unblocked(self, sub: Subscription, ms: int | float) -> None:
         sub.unblock()
         await self.wait(ms, "pubU", "{1} {0}")
         sub.ready()
@@ -59,7 +59,7 @@ class Records:
         records, self._records = self._records, []
         return records
 
-    async def wait(self, ms: float, tag: str, form: str = "{0} {1}") -> None:
+    async def wait(self, ms: int | float, tag: str, form: str = "{0} {1}") -> None:
         self._records.append(form.format("start", tag))
         await asyncio.sleep(ms / 1000)
         self._records.append(form.format("end", tag))
@@ -87,7 +87,7 @@ class Items:
                 self._subs[sub] = False
         return UNDEFINED
 
-    async def write(self, context: MethodContext, ms: float) -> str:
+    async def write(self, context: MethodContext, ms: int | float) -> str:
         write = context.begin_write()
 
         def publish() -> None:
@@ -106,7 +106,7 @@ async def echo(_context: MethodContext, *values: Any) -> list[Any]:
     return list(values)
 
 
-async def add(_context: MethodContext, a: float, b: float) -> float:
+async def add(_context: MethodContext, a: int | float, b: int | float) -> int | float:
     return a + b
 
 
@@ -277,11 +277,11 @@ def ddp_server(*, heartbeat: float | None = None, limit: bool = False) -> Server
     )
 
 
-def application(ddp: Server) -> aiohttp.web.Application:
+def application(ddp: Server, *, max_bytes: int = 16_000_000) -> aiohttp.web.Application:
     """An aiohttp application that serves ``ddp`` where Meteor does."""
 
     async def serve(request: aiohttp.web.Request) -> aiohttp.web.WebSocketResponse:
-        socket = aiohttp.web.WebSocketResponse(timeout=2, max_msg_size=16_000_000, compress=False)
+        socket = aiohttp.web.WebSocketResponse(timeout=2, max_msg_size=max_bytes, compress=False)
         await socket.prepare(request)
         headers = {name.lower(): value for name, value in request.headers.items()}
         await ddp.serve(AiohttpTransport(socket), Peer(request.remote or "", headers))

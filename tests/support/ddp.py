@@ -1,4 +1,4 @@
-"""A DDP client of the tests' own, from the specification alone: it shares no code with ours."""
+"""DDP clients of the tests' own, from the specification alone: they share no code with ours."""
 
 import asyncio
 import json
@@ -12,6 +12,74 @@ from tests.support.stack import Api
 from tests.support.waiting import eventually
 
 Message = dict[str, Any]
+
+CONNECT = '{"msg":"connect","version":"1","support":["1","pre2","pre1"]}'
+
+
+def method(call_id: str, name: str, *params: Any, **more: Any) -> Message:
+    """The message that calls a method."""
+    return {"msg": "method", "id": call_id, "method": name, "params": list(params)} | more
+
+
+def sub(sub_id: str, name: str, *params: Any) -> Message:
+    """The message that subscribes."""
+    return {"msg": "sub", "id": sub_id, "name": name, "params": list(params)}
+
+
+class Wire:
+    """A raw client: it shows every text as it came, byte for byte and in order."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self.socket = socket
+        self.session = ""
+        self._pings = 0
+
+    @classmethod
+    @asynccontextmanager
+    async def to(cls, url: str, connect: str = CONNECT) -> AsyncIterator[Self]:
+        """A connection that is past its handshake; without ``connect``, before it."""
+        async with aiohttp.ClientSession() as http, http.ws_connect(url) as socket:
+            wire = cls(socket)
+            if connect:
+                await wire.send(connect)
+                wire.session = json.loads(await wire.next())["session"]
+            yield wire
+
+    async def send(self, *messages: Message | str | bytes) -> None:
+        for message in messages:
+            if isinstance(message, bytes):
+                await self.socket.send_bytes(message)
+            else:
+                text = message if isinstance(message, str) else json.dumps(message)
+                await self.socket.send_str(text)
+
+    async def next(self, timeout: float = 10) -> str:
+        text: str = await self.socket.receive_str(timeout=timeout)
+        return text
+
+    async def take(self, count: int) -> list[str]:
+        return [await self.next() for _ in range(count)]
+
+    async def ask(self, *messages: Message | str | bytes) -> list[str]:
+        """Everything that is sent in answer, up to the moment when the queue is empty.
+
+        The end is known by an unsub of an unknown id, which waits for its turn.
+        """
+        self._pings += 1
+        end = f"end {self._pings}"
+        await self.send(*messages, {"msg": "unsub", "id": end})
+        texts = []
+        while (text := await self.next()) != f'{{"msg":"nosub","id":"{end}"}}':
+            texts.append(text)
+        return texts
+
+    async def closed(self) -> tuple[int | None, list[str]]:
+        """The code with which the server closes, and what it sends before that."""
+        texts = []
+        while (message := await self.socket.receive(timeout=10)).type is aiohttp.WSMsgType.TEXT:
+            texts.append(message.data)
+        assert message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED), message
+        return self.socket.close_code, texts
 
 
 class DdpClient:

@@ -85,6 +85,16 @@ async def test_deadline_and_cancel_forget_the_call(world: World) -> None:
     assert await client.call("echo", 2, deadline=10) == 2
 
 
+async def test_77_a_call_is_what_it_was_when_it_was_made(world: World) -> None:
+    client = await world.connected(await world.serve({"echo": echo}))
+    value = [1]
+    async with asyncio.TaskGroup() as group:
+        call = group.create_task(client.call("echo", value))
+        await asyncio.sleep(0)
+        value.append(2)
+    assert call.result() == [1]
+
+
 # Without a connection
 
 

@@ -631,3 +631,41 @@ async def test_a_publication_that_returns_something_is_broken(world: World) -> N
         with capture_logs() as logs:
             assert (await talk.next())["error"]["error"] == 500
         assert logs[0]["event"] == "rpc.publication_failed"
+
+
+async def test_8_102_a_publisher_knows_its_session(world: World) -> None:
+    async def mine(sub: Subscription) -> None:
+        await asyncio.sleep(0)
+        sub.added("sessions", sub.session.id, {"address": sub.session.client_address})
+        await asyncio.sleep(0)
+        sub.ready()
+
+    sessions: list[Session] = []
+    endpoint = await world.serve({}, {"mine": mine}, on_connection=sessions.append)
+    async with raw(endpoint) as talk:
+        await talk.send({"msg": "sub", "id": "1", "name": "mine"})
+        document, ready = await talk.take(2)
+        assert document["id"] == sessions[0].id
+        assert document["fields"] == {"address": "127.0.0.1"}
+        assert ready["msg"] == "ready"
+
+
+def test_39_what_is_no_function_is_refused() -> None:
+    wrong: Any = 5
+    with pytest.raises(TypeError):
+        Server({"m": wrong})
+    with pytest.raises(TypeError):
+        Server({}, {"p": wrong})
+
+
+async def test_54_a_result_is_written_at_once(world: World) -> None:
+    shared: list[int] = []
+
+    async def append(_context: MethodContext) -> list[int]:
+        shared.append(len(shared))
+        return shared
+
+    async with raw(await world.serve({"append": append})) as talk:
+        await talk.send(*({"msg": "method", "id": n, "method": "append"} for n in "12"))
+        answers = await talk.take(4)
+    assert [m["result"] for m in answers if m["msg"] == "result"] == [[0], [0, 1]]

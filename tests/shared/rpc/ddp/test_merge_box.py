@@ -49,14 +49,14 @@ def test_18_document_stays_while_another_has_it(doc: Box) -> None:
     assert doc.remove("B") == GONE
 
 
-def test_19_second_field_from_another(doc: Box) -> None:
+def test_19_34_second_field_from_another(doc: Box) -> None:
     doc.add("A", foo="bar")
     assert doc.add("B", foo="baz", baz="quux") == changed(baz="quux")
     assert doc.remove("A") == changed(foo="baz")
     assert doc.remove("B") == GONE
 
 
-def test_20_field_reveal(doc: Box) -> None:
+def test_20_25_field_reveal(doc: Box) -> None:
     doc.add("A", foo="bar")
     doc.add("B", foo="baz")
     assert doc.change("A", foo=UNDEFINED) == changed(foo="baz")
@@ -123,6 +123,18 @@ def test_31_documents_are_independent() -> None:
     box.added("A", "c", "1", {"x": 1})
     assert box.added("A", "c", "2", {"x": 1}) == DocumentAdded("c", "2", {"x": 1})
     assert box.added("A", "d", "1", {"x": 1}) == DocumentAdded("d", "1", {"x": 1})
+
+
+def test_32_several_documents_are_removed() -> None:
+    box = MergeBox()
+    for document_id in "123":
+        box.added("A", "c", document_id, {"x": 1})
+    assert [box.removed("A", "c", document_id) for document_id in "31"] == [
+        DocumentRemoved("c", "3"),
+        DocumentRemoved("c", "1"),
+    ]
+    assert list(box.leave("A")) == [DocumentRemoved("c", "2")]
+    assert box.is_empty
 
 
 def test_35_odd_field_names(doc: Box) -> None:
@@ -202,7 +214,7 @@ def apply(seen: dict[str, dict[str, Any]], change: Change | None) -> None:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_any_sequence_leaves_the_client_with_the_union(seed: int) -> None:
+def test_33_any_sequence_leaves_the_client_with_the_union(seed: int) -> None:
     """The client's documents always have the union of the fields, each of somebody's value."""
     draw = random.Random(seed)
     box, seen = MergeBox(), dict[str, dict[str, Any]]()
