@@ -118,7 +118,7 @@ class RateLimiter:
 
 
 class _Window(msgspec.Struct):
-    end: float
+    start: float
     calls: int = 0
 
 
@@ -132,16 +132,18 @@ class _Counted:
 
     def hit(self, key: tuple[Any, ...], now: float) -> float | None:
         """Count a call; returns the seconds left of its window when it is one too many."""
-        windows = self._windows
-        while windows and next(iter(windows.values())).end <= now:
+        windows, seconds = self._windows, self.rule.seconds
+        while windows and now - next(iter(windows.values())).start >= seconds:
             windows.popitem(last=False)
         window = windows.get(key)
         if window is None:
-            window = windows[key] = _Window(now + self.rule.seconds)
+            window = windows[key] = _Window(now)
             if len(windows) > self._most:
                 windows.popitem(last=False)
         window.calls += 1
-        return window.end - now if window.calls > self.rule.limit else None
+        if window.calls <= self.rule.limit:
+            return None
+        return seconds - (now - window.start)  # never more than seconds, rounded as it may be
 
 
 def _key_of(rule: Rule, call: Call) -> tuple[Any, ...] | None:

@@ -55,6 +55,13 @@ def test_89_a_window_begins_with_its_first_call() -> None:
     assert not allowed(limiter, call(), 119.9)
 
 
+def test_nobody_is_told_to_wait_longer_than_a_window() -> None:
+    for number in range(1000):
+        error = denied(RateLimiter([Rule(limit=0, seconds=1)]), call(), number / 7)
+        assert error is not None
+        assert error.details == {"timeToReset": 1000}
+
+
 def test_90_matchers_are_given_the_value() -> None:
     seen: list[Any] = []
 
