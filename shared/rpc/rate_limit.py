@@ -72,10 +72,12 @@ class RateLimiter:
         for rule in rules:
             self.add_rule(rule)
 
-    @property
-    def has_rules(self) -> bool:
-        """Whether :meth:`check` could refuse anything."""
-        return bool(self._counted)
+    def concerns(self, kind: str, name: str) -> bool:
+        """Whether a rule may match calls of that type and name; most need no more looking."""
+        return any(
+            _matches(counted.rule.type, kind) and _matches(counted.rule.name, name)
+            for counted in self._counted.values()
+        )
 
     def add_rule(self, rule: Rule) -> int:
         """Apply one more rule; returns the id to remove it by."""
@@ -153,7 +155,11 @@ def _key_of(rule: Rule, call: Call) -> tuple[Any, ...] | None:
         matcher, value = getattr(rule, name), getattr(call, name)
         if matcher is None:
             continue
-        if not (matcher(value) if callable(matcher) else matcher == value):
+        if not _matches(matcher, value):
             return None
         key.append(value)
     return tuple(key)
+
+
+def _matches(matcher: Matcher, value: Any) -> bool:
+    return matcher is None or (matcher(value) if callable(matcher) else matcher == value)

@@ -180,14 +180,14 @@ class SessionRunner:
             self.session.close("internal error")
 
     def _heard(self, text: str | bytes) -> None:
-        if self._protocol.version:
+        if self._offer.on_message and self._protocol.version:
             for hook in list(self._offer.on_message):
                 call_back(functools.partial(hook, self.session, text))
 
     def _count(self, kind: Literal["method", "subscription"], name: str) -> None:
         """Let the rate limiter count a call; raises what the client is told if it refuses."""
         limiter, session = self._offer.rate_limiter, self.session
-        if limiter.has_rules:
+        if limiter.concerns(kind, name):
             call = Call(
                 type=kind,
                 name=name,

@@ -29,7 +29,7 @@ class Answers:
     """Answers each method once for every time its id was used, and remembers how."""
 
     def __init__(
-        self, send: Callable[[bytes], None], *, remembered: int, remembered_bytes: int
+        self, send: Callable[[list[bytes]], None], *, remembered: int, remembered_bytes: int
     ) -> None:
         self._send = send
         self._remembered = remembered
@@ -47,11 +47,12 @@ class Answers:
         if running is not None:
             running.times += 1
             if running.result is not None:
-                self._send(running.result)
+                self._send([running.result])
             return True
-        for text in self._answers.get(method_id, ()):
-            self._send(text)
-        return method_id in self._answers
+        answers = self._answers.get(method_id)
+        if answers is not None:
+            self._send(answers)
+        return answers is not None
 
     def answer(self, result: m.Result) -> None:
         """A method has ended."""
@@ -61,8 +62,7 @@ class Answers:
         text = m.encode(result)
         if running.writes:
             running.result = text
-            for _ in range(running.times):
-                self._send(text)
+            self._send([text] * running.times)
         else:
             self._settle(result.id, [m.encode(m.Updated([result.id])), text], running.times)
 
@@ -82,15 +82,13 @@ class Answers:
         running.writes -= 1
         if running.writes == 0 and running.result is not None:
             updated = m.encode(m.Updated([handler.id]))
-            for _ in range(running.times):
-                self._send(updated)
+            self._send([updated] * running.times)
             self._settle(handler.id, [running.result, updated], 0)
 
     def _settle(self, method_id: str, texts: list[bytes], times: int) -> None:
         del self._running[method_id]
-        for text in texts * times:
-            self._send(text)
-        if sum(map(len, texts)) <= self._remembered_bytes:
+        self._send(texts * times)
+        if len(texts[0]) + len(texts[1]) <= self._remembered_bytes:
             self._answers[method_id] = texts
             if len(self._answers) > self._remembered:
                 self._answers.popitem(last=False)

@@ -89,7 +89,7 @@ class ServerSession:
         self._queue: deque[m.Method | m.Sub | m.Unsub | _Refusal] = deque()
         self._blocking: MethodCalled | Subscribed | None = None
         self._answers = Answers(
-            self._send,
+            self._send_all,
             remembered=config.remembered_answers,
             remembered_bytes=config.remembered_bytes,
         )
@@ -208,6 +208,10 @@ class ServerSession:
     def _send(self, text: bytes) -> None:
         if self._state is not _State.CLOSED:
             self._outgoing.append(text)
+
+    def _send_all(self, texts: list[bytes]) -> None:
+        if self._state is not _State.CLOSED:
+            self._outgoing += texts
 
     def _connect(self, message: m.Connect, now: float) -> None:
         version, support = message.version, message.support

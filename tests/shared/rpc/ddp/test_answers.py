@@ -15,7 +15,7 @@ class Sent:
     def __init__(self, remembered: int = 4) -> None:
         self.texts: list[str] = []
         self.answers = Answers(
-            lambda text: self.texts.append(text.decode()),
+            lambda texts: self.texts.extend(text.decode() for text in texts),
             remembered=remembered,
             remembered_bytes=100,
         )
