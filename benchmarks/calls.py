@@ -19,6 +19,7 @@ from shared.models.database import open_database
 from shared.models.file_store import FileStore
 from shared.models.job_store import JobStore
 from shared.ops.background import running
+from shared.ops.garbage import freeze_what_is_there
 from shared.rpc.client import Client
 from web_service.jobs import Jobs
 
@@ -54,6 +55,7 @@ async def _measure() -> Figures:
             echoes: dict[str, Echo] = {"call": call, "websocket": websocket, "pipe": pipe}
             for echo in echoes.values():
                 await _round_trips(echo, 300)
+            freeze_what_is_there()  # as the web service does
             await _rate(call, 1_000)
             for _ in range(ROUNDS):
                 for name, echo in echoes.items():

@@ -27,6 +27,7 @@ from shared.models.order_import import OrderImporter
 from shared.models.prepare import prepare_when_up
 from shared.ops import log as logs
 from shared.ops.background import running
+from shared.ops.garbage import freeze_what_is_there
 from shared.ops.health import Health
 from shared.ops.metrics import new_registry, watch_loop_lag
 from shared.ops.signals import stop_on_signals
@@ -93,6 +94,7 @@ async def run(settings: Settings) -> None:
                 on_rescued=runner.wake,
             )
             await stack.enter_async_context(running(runner.run(), maintenance.run()))
+        freeze_what_is_there()
         log.info("jobs.started", port=settings.jobs.port, slots=pool.slots)
         await stop.wait()
         log.info("jobs.stopping")

@@ -22,6 +22,7 @@ from shared.models.session_store import SessionStore
 from shared.models.user_store import UserStore
 from shared.ops import log as logs
 from shared.ops.background import running
+from shared.ops.garbage import freeze_what_is_there
 from shared.ops.health import Health
 from shared.ops.metrics import new_registry, watch_loop_lag
 from shared.ops.signals import stop_on_signals
@@ -91,6 +92,7 @@ async def run(settings: Settings) -> None:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, settings.web.host, settings.web.port).start()
+        freeze_what_is_there()
         log.info("web.started", port=settings.web.port)
         await stop.wait()
         log.info("web.stopping")
