@@ -19,8 +19,13 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    uvloop.run(app.run(settings))
-    return 0
+    status = 0
+    try:
+        uvloop.run(app.run(settings))
+    except* OSError as problems:  # the port is held, for instance
+        sys.stderr.write(f"{problems.exceptions[0]}\n")
+        status = 1
+    return status
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from shared.models.job_store import JobStore
 from shared.models.order_import import OrderImporter
 from shared.models.prepare import prepare_when_up
 from shared.ops import log as logs
-from shared.ops.background import running
+from shared.ops.background import done_before, running
 from shared.ops.garbage import freeze_what_is_there
 from shared.ops.health import Health
 from shared.ops.metrics import new_registry, watch_loop_lag
@@ -52,7 +52,8 @@ async def run(settings: Settings) -> None:
         database = await stack.enter_async_context(
             open_database(settings.mongo.url, settings.mongo.database, settings.mongo.driver)
         )
-        await prepare_when_up(database)
+        if not await done_before(stop, prepare_when_up(database)):
+            return
         pool = await stack.enter_async_context(Pool(_pool_config(settings.jobs)))
         _watch_pool(pool, registry)
         jobs = JobStore(database, keep=timedelta(days=settings.jobs.job_days))

@@ -21,7 +21,7 @@ from shared.models.prepare import prepare_when_up
 from shared.models.session_store import SessionStore
 from shared.models.user_store import UserStore
 from shared.ops import log as logs
-from shared.ops.background import running
+from shared.ops.background import done_before, running
 from shared.ops.garbage import freeze_what_is_there
 from shared.ops.health import Health
 from shared.ops.metrics import new_registry, watch_loop_lag
@@ -74,7 +74,8 @@ async def run(settings: Settings) -> None:
                 patience_seconds=_DATABASE_PATIENCE_SECONDS,
             )
         )
-        await prepare_when_up(database)
+        if not await done_before(stop, prepare_when_up(database)):
+            return
         clients = [
             await stack.enter_async_context(_client(settings, url))
             for url in settings.web.jobs_urls
@@ -86,6 +87,7 @@ async def run(settings: Settings) -> None:
         runner = web.AppRunner(
             app,
             access_log=None,
+            auto_decompress=False,  # on the loop, a few KB could keep it busy for seconds
             handler_cancellation=True,  # a caller who leaves ends their call's run
             shutdown_timeout=settings.web.drain_seconds,
         )

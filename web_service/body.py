@@ -1,19 +1,23 @@
 """Reads request bodies with their limits, and says clearly what is wrong with them."""
 
-from collections.abc import AsyncIterator
-from typing import Any, TypeVar
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import orjson
-from aiohttp import BodyPartReader, web
+from aiohttp import BodyPartReader, MultipartReader, web
 from bson import ObjectId
 
 from web_service.problems import Problem
 
 Body = TypeVar("Body")
+Received = TypeVar("Received")
 
 MAX_JSON_BYTES = 4 << 20
 _CHUNK_BYTES = 1 << 16
+_SILENCE_SECONDS = 30.0
+"""How long a sender may pause in the middle of a request."""
 
 
 async def json_body(request: web.Request, body_type: type[Body]) -> Body:
@@ -35,8 +39,9 @@ async def json_body(request: web.Request, body_type: type[Body]) -> Body:
 
 async def _read_bounded(request: web.Request) -> bytes:
     """The body, read no further than the limit whatever Content-Length says."""
+    _refuse_compression(request)
     parts = bytearray()
-    async for chunk in request.content.iter_any():
+    while chunk := await _in_time(request.content.readany()):
         parts += chunk
         if len(parts) > MAX_JSON_BYTES:
             raise Problem(413, "too-large", f"A request may have {MAX_JSON_BYTES:,} bytes of JSON.")
@@ -72,7 +77,14 @@ def _encode(value: Any) -> str:
     raise NotImplementedError(f"{type(value).__name__} has no JSON form here")
 
 
-async def file_part(request: web.Request, limit: int) -> BodyPartReader:
+class FilePart(NamedTuple):
+    """The field ``file`` of a form that is being read."""
+
+    form: MultipartReader
+    part: BodyPartReader
+
+
+async def file_part(request: web.Request, limit: int) -> FilePart:
     """The multipart field ``file``, ready to be read; fields before it are skipped.
 
     Raises:
@@ -80,32 +92,50 @@ async def file_part(request: web.Request, limit: int) -> BodyPartReader:
     """
     if not request.content_type.startswith("multipart/"):
         raise Problem(415, "not-multipart", "Send the file as multipart/form-data, field 'file'.")
+    _refuse_compression(request)
     if (request.content_length or 0) > limit + MAX_JSON_BYTES:
         raise too_large(limit)
     try:
         reader = await request.multipart()
-        while (part := await reader.next()) is not None:
+        while (part := await _in_time(reader.next())) is not None:
             if isinstance(part, BodyPartReader) and part.name == "file":
-                return part
+                return FilePart(reader, part)
     except ValueError as error:
         raise Problem(400, "bad-multipart", f"The form can't be read: {error}.") from None
     raise Problem(400, "no-file", "The form has no field 'file'.")
 
 
-async def file_chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
+async def file_chunks(file: FilePart) -> AsyncIterator[bytes]:
     """The field's bytes as they arrive; the whole is never in memory.
 
     Raises:
-        Problem: 400, the form ended in the middle of the field.
+        Problem: 400, the form ended in the middle of the field; 408, nothing more came.
     """
-    while True:
-        try:
-            chunk = await part.read_chunk(_CHUNK_BYTES)
-        except (ValueError, AssertionError) as error:
-            raise Problem(400, "bad-multipart", f"The form can't be read: {error}.") from None
-        if not chunk:
-            return
-        yield chunk
+    try:
+        while chunk := await _in_time(file.part.read_chunk(_CHUNK_BYTES)):
+            yield chunk
+        # Only the boundary behind it says that the field was whole.
+        await _in_time(file.form.next())
+    except (ValueError, AssertionError):
+        raise Problem(400, "bad-multipart", "The form ends too early.") from None
+
+
+def _refuse_compression(request: web.Request) -> None:
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise Problem(415, "compressed", "Send the body as it is, not compressed.")
+
+
+async def _in_time(read: Awaitable[Received]) -> Received:
+    """Await the next part of a body, but not for ever.
+
+    Raises:
+        Problem: 408, nothing came.
+    """
+    try:
+        async with asyncio.timeout(_SILENCE_SECONDS):
+            return await read
+    except TimeoutError:
+        raise Problem(408, "too-slow", "The rest of the request did not come.") from None
 
 
 def too_large(limit: int) -> Problem:

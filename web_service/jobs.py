@@ -35,10 +35,19 @@ RETRY_AFTER_SECONDS = 2
 
 
 class JobsUnavailable(Exception):
-    """No jobs service can take this call now."""
+    """No jobs service can take this call now.
 
-    def __init__(self, message: str, retry_after: float = RETRY_AFTER_SECONDS) -> None:
+    ``code`` is ``jobs-unavailable`` when none is connected, ``busy`` when they are full.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        code: str = "jobs-unavailable",
+        retry_after: float = RETRY_AFTER_SECONDS,
+    ) -> None:
         super().__init__(message)
+        self.code = code
         self.retry_after = retry_after
         """Seconds after which it is worth trying again."""
 
@@ -266,7 +275,7 @@ async def _quietly(call: Any) -> None:
 
 def _failure(error: MethodError) -> Exception:
     if error.error == "busy":
-        return JobsUnavailable(error.reason, error.details["retryAfterMs"] / 1000)
+        return JobsUnavailable(error.reason, "busy", error.details["retryAfterMs"] / 1000)
     details = error.details if isinstance(error.details, dict) else {}
     code = str(error.error)
     return CallFailed(code, error.reason, details.get("kind", code))

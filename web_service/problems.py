@@ -103,7 +103,7 @@ def _bad_body(error: Exception) -> Problem:
 
 
 def _unavailable(error: JobsUnavailable) -> Problem:
-    return Problem(503, "jobs-unavailable", str(error), retry_after=error.retry_after)
+    return Problem(503, error.code, str(error), retry_after=error.retry_after)
 
 
 def _connection_lost(_error: ConnectionLost) -> Problem:

@@ -19,3 +19,17 @@ async def running(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]
         finally:
             for task in tasks:
                 task.cancel()
+
+
+async def done_before(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Await ``work``, but only until ``stop`` is set; whether it was done before that."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work), group.create_task(_wait(stop))]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+    return not tasks[0].cancelled()
+
+
+async def _wait(stop: asyncio.Event) -> None:
+    await stop.wait()

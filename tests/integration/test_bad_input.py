@@ -1,5 +1,6 @@
 """Bad input of every kind gets a clear message and a code, and leaves nothing behind."""
 
+import gzip
 import io
 from typing import Any
 
@@ -120,6 +121,29 @@ async def test_a_moment_that_does_not_exist_is_refused(ann: Api, run_at: str) ->
     body = {"type": "system.echo", "params": {}, "runAt": run_at}
     status, problem = await ann.json("POST", "/api/jobs", body)
     assert (status, problem["code"]) == (400, "bad-request")
+
+
+@pytest.mark.parametrize("path", ["/api/login", "/api/jobs"])
+async def test_a_compressed_body_is_refused_before_it_is_unpacked(ann: Api, path: str) -> None:
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    body = io.BytesIO(gzip.compress(b" " * 3_000_000))
+    async with ann.http.post(ann.url + path, data=body, headers=headers) as answer:
+        problem = await answer.json(content_type="application/problem+json")
+        assert (answer.status, problem["code"]) == (415, "compressed")
+
+
+@pytest.mark.parametrize("cut", [1, 9, 600])
+async def test_an_upload_that_is_cut_off_is_not_kept(ann: Api, database: Any, cut: int) -> None:
+    """Content-Length is right, but the boundary at the end is missing."""
+    files, chunks = (database[name].count_documents({}) for name in ("fs.files", "fs.chunks"))
+    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
+    form = (head + b"1,2\r\n" * 200 + b"\r\n--x--")[:-cut]
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    async with ann.http.post(ann.url + "/api/files", data=form, headers=headers) as answer:
+        problem = await answer.json(content_type="application/problem+json")
+        assert (answer.status, problem["code"]) == (400, "bad-multipart")
+    assert database["fs.files"].count_documents({}) == files
+    assert database["fs.chunks"].count_documents({}) == chunks
 
 
 async def test_a_form_that_breaks_http_is_refused(ann: Api) -> None:

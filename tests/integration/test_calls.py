@@ -84,6 +84,20 @@ async def test_any_ddp_client_can_use_the_jobs_service(stack: Stack) -> None:
                 await ddp.call("jobs.call", {"type": "nope"})
 
 
+async def test_a_malformed_object_id_is_the_senders_mistake_and_harms_nobody(ann: Api) -> None:
+    wrong = {"$type": "oid", "$value": "xx"}
+    async with DdpClient.connected(ann) as ddp:
+        for params in ([wrong], ["system.echo", {"value": wrong}]):
+            answer = await ddp.result(await ddp.send_method("jobs.call", *params))
+            assert answer["error"]["error"] == 400
+        right = {"$type": "oid", "$value": "a" * 24}
+        answer = await ddp.result(
+            await ddp.send_method("jobs.call", "system.echo", {"value": right})
+        )
+        assert answer["error"]["error"] == "bad-params"
+        assert await ddp.call("jobs.call", "system.echo", {"value": 1}) == 1
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/version"])
 async def test_both_services_answer_their_operational_pages(
     stack: Stack, nobody: Api, path: str

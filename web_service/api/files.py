@@ -22,13 +22,13 @@ async def upload(request: web.Request) -> web.Response:
     """Store the multipart field ``file``. It is never in memory as a whole."""
     user = await request.app[AUTH].user(request)
     limits = request.app[UPLOADS]
-    part = await file_part(request, limits.max_bytes)
+    file = await file_part(request, limits.max_bytes)
     try:
         stored = await request.app[FILES].create(
-            _clean_name(part.filename),
-            part.headers.get("Content-Type", "application/octet-stream"),
+            _clean_name(file.part.filename),
+            file.part.headers.get("Content-Type", "application/octet-stream"),
             user.id,
-            file_chunks(part),
+            file_chunks(file),
             limit=limits.max_bytes,
             expires_at=datetime.now(UTC) + limits.keep_for,
         )
@@ -79,9 +79,10 @@ def _span(header: str | None, size: int) -> _Span:
     if matched is None or not any(matched.groups()):
         return _Span(0, size, partial=False)
     first, last = matched.groups()
-    if not first:
-        return _Span(max(0, size - int(last)), size, partial=True)
-    start, end = int(first), min(int(last) + 1 if last else size, size)
+    if first:
+        start, end = int(first), min(int(last) + 1 if last else size, size)
+    else:
+        start, end = max(0, size - int(last)), size
     if start >= size or end <= start:
         raise Problem(416, "bad-range", f"The file has {size} bytes.")
     return _Span(start, end, partial=True)

@@ -27,9 +27,9 @@ async def import_csv(request: web.Request) -> web.Response:
     if user.role != "operator":
         raise Problem(403, "not-operator", "Only operators may import orders.")
     limit = request.app[UPLOADS].max_bytes
-    part = await file_part(request, limit)
+    file = await file_part(request, limit)
     try:
-        count = await request.app[ORDER_IMPORTER].run(file_chunks(part), limit=limit)
+        count = await request.app[ORDER_IMPORTER].run(file_chunks(file), limit=limit)
     except FileTooLarge:
         raise too_large(limit) from None
     except InvalidOrders as error:
