@@ -5,10 +5,19 @@ import contextlib
 from collections.abc import Callable
 from typing import Protocol
 
+import structlog
+
 from shared.rpc.transport import Transport
+
+log = structlog.get_logger()
 
 _LAST_TEXTS_SECONDS = 1.0
 """How long a slow reader may hold up a close, so that it still gets its last texts."""
+
+
+MAX_BACKLOG_BYTES = 32_000_000
+"""What may wait for a slow reader; one that has more waiting is closed."""
+POLICY_VIOLATION = 1008
 
 
 class Session(Protocol):
@@ -45,6 +54,8 @@ class Pump:
         self._idle = asyncio.Event()
         self._idle.set()
         self._sending = False
+        self._backlog: list[bytes] = []
+        self._backlog_bytes = 0  # what is being sent at the moment counts too
         self._closing = False
         self._timer: asyncio.TimerHandle | None = None
         self._group: asyncio.TaskGroup | None = None
@@ -65,6 +76,10 @@ class Pump:
     def flush_soon(self) -> None:
         """Have the session's texts sent, together with all others of this moment."""
         if self._session.has_texts_to_send:
+            if self._sending:
+                self._take_texts()
+                if self._backlog_bytes > MAX_BACKLOG_BYTES:
+                    self._give_up()
             self._wake.set()
 
     async def flush(self) -> None:
@@ -74,13 +89,34 @@ class Pump:
         self._sending = True
         self._idle.clear()
         try:
-            while texts := self._session.texts_to_send():
+            while texts := self._next_texts():
+                size = self._backlog_bytes
                 await self._transport.send(texts)
+                self._backlog_bytes -= size
         finally:
             self._sending = False
             self._idle.set()
-            if self._session.has_texts_to_send:  # we were cancelled: the sender goes on
-                self._wake.set()
+            if self._backlog or self._session.has_texts_to_send:
+                self._wake.set()  # we were cancelled: the sender goes on
+
+    def _next_texts(self) -> list[bytes]:
+        self._take_texts()
+        texts, self._backlog = self._backlog, []
+        return texts
+
+    def _take_texts(self) -> None:
+        texts = self._session.texts_to_send()
+        self._backlog += texts
+        self._backlog_bytes += sum(map(len, texts))
+
+    def _give_up(self) -> None:
+        """The other side reads too slowly for what is sent to it."""
+        self._backlog.clear()
+        self._backlog_bytes = 0
+        if self._group is not None and not self._closing:
+            self._closing = True
+            log.warning("rpc.reader_too_slow", limit_bytes=MAX_BACKLOG_BYTES)
+            self._group.create_task(self._transport.close(POLICY_VIOLATION, "reading too slowly"))
 
     def close_soon(self, code: int, reason: str) -> None:
         """Send what there is to send, then close the transport. The first call counts."""

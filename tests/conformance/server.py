@@ -284,7 +284,7 @@ def application(ddp: Server, *, max_bytes: int = 16_000_000) -> aiohttp.web.Appl
         socket = aiohttp.web.WebSocketResponse(timeout=2, max_msg_size=max_bytes, compress=False)
         await socket.prepare(request)
         headers = {name.lower(): value for name, value in request.headers.items()}
-        await ddp.serve(AiohttpTransport(socket), Peer(request.remote or "", headers))
+        await ddp.serve(AiohttpTransport(socket, request), Peer(request.remote or "", headers))
         return socket
 
     async def close(_app: aiohttp.web.Application) -> None:

@@ -1,5 +1,6 @@
 """``/websocket``: DDP sessions over aiohttp's WebSocket, logged in by the page's cookie."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import WSMsgType, web
@@ -16,8 +17,9 @@ _MAX_REASON_BYTES = 123
 class AiohttpTransport:
     """One WebSocket of aiohttp's server, as the RPC's transport."""
 
-    def __init__(self, socket: web.WebSocketResponse) -> None:
+    def __init__(self, socket: web.WebSocketResponse, request: web.Request) -> None:
         self._socket = socket
+        self._request = request
 
     async def __aiter__(self) -> AsyncIterator[str | bytes]:
         async for message in self._socket:
@@ -32,7 +34,13 @@ class AiohttpTransport:
             return
 
     async def close(self, code: int, reason: str) -> None:
-        await self._socket.close(code=code, message=reason.encode()[:_MAX_REASON_BYTES])
+        # Who does not read would hold up our last frame, and with it the close, for ever.
+        try:
+            async with asyncio.timeout(2 * _CLOSE_SECONDS):
+                await self._socket.close(code=code, message=reason.encode()[:_MAX_REASON_BYTES])
+        except TimeoutError:
+            if self._request.transport is not None:
+                self._request.transport.abort()
 
 
 async def websocket(request: web.Request) -> web.WebSocketResponse:
@@ -45,7 +53,7 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
     await socket.prepare(request)
     headers = {name.lower(): value for name, value in request.headers.items()}
     await request.app[DDP].serve(
-        AiohttpTransport(socket),
+        AiohttpTransport(socket, request),
         Peer(request.remote or "", headers),
         user_id=None if login is None else str(login[0].id),
     )

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from shared.rpc.connection import Pump
+from shared.rpc.connection import MAX_BACKLOG_BYTES, Pump
 from tests.support.waiting import eventually
 
 
@@ -130,3 +130,36 @@ async def test_events_follow_every_text_and_timer() -> None:
         pipe.inbox.put_nowait("x")
         await eventually(lambda: len(calls) == 2)
         pipe.inbox.put_nowait(None)
+
+
+async def test_a_reader_that_is_too_slow_is_given_up_and_what_waits_stays_bounded() -> None:
+    pipe, echo = Pipe(), Echo()
+    pipe.room.clear()
+    pump = Pump(echo, pipe, lambda: None)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(pump.run())
+        echo.outgoing.append(b"first")
+        pump.flush_soon()
+        await eventually(lambda: pipe.sent)
+        sent = 0
+        while not pipe.closed:
+            echo.outgoing.append(bytes(1_000_000))
+            pump.flush_soon()
+            sent += 1
+            await asyncio.sleep(0)
+        assert pipe.closed == [(1008, "reading too slowly")]
+        assert MAX_BACKLOG_BYTES / 1_000_000 <= sent <= MAX_BACKLOG_BYTES / 1_000_000 + 3
+        await running
+
+
+async def test_much_at_once_is_no_reason_to_give_up() -> None:
+    pipe, echo = Pipe(), Echo()
+    pump = Pump(echo, pipe, lambda: None)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(pump.run())
+        echo.outgoing += [bytes(1_000_000)] * 50
+        pump.flush_soon()
+        await eventually(lambda: pipe.sent)
+        assert pipe.closed == []
+        pipe.inbox.put_nowait(None)
+        await running
