@@ -102,8 +102,12 @@ class EmbeddedDatabase:
         return self._mongod.url
 
     async def open(self) -> None:
-        self._data.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self._data, os.O_RDONLY)
+        try:
+            (self._data / "db").mkdir(parents=True, exist_ok=True)
+            lock = os.open(self._data, os.O_RDONLY)
+        except OSError as error:
+            message = f"the data can't be kept in {self._data}: {error.strerror}; see --data"
+            raise mongod.MongodUnavailable(message) from error
         try:
             while (attached := mongod.attach(self._data)) is None and not _locks(lock):
                 await asyncio.sleep(_POLL_SECONDS)  # another script is starting one

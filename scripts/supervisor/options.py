@@ -31,7 +31,7 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--port", type=_port, default=8000, help="of the web service (8000)")
     parser.add_argument("--jobs-port", type=_port, default=8010, help="of the jobs service (8010)")
     parser.add_argument(
-        "--data", type=Path, default=root / ".tandem", metavar="DIR", help="(.tandem)"
+        "--data", type=_folder, default=root / ".tandem", metavar="DIR", help="(.tandem)"
     )
     parser.add_argument(
         "--mongo-url", metavar="URL", help="a MongoDB replica set to use instead of starting one"
@@ -47,6 +47,12 @@ def parse(arguments: Sequence[str]) -> Options:
         mongo_url=given.mongo_url,
         seed=not given.no_seed,
     )
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("the name of a folder is missing")
+    return Path(text)
 
 
 def _port(text: str) -> int:
