@@ -11,7 +11,7 @@ import secrets
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Literal
 
@@ -28,7 +28,7 @@ from shared.contracts.contract import Contract
 from shared.contracts.files import file_ids_in
 from shared.models.file_store import FileStore
 from shared.models.files import StoredFile
-from shared.models.types import ANY
+from shared.models.types import ANY, now
 
 log = structlog.get_logger()
 
@@ -248,7 +248,7 @@ class Executor:
         if not outputs:
             return ()
         stored: list[StoredFile] = []
-        expires_at = datetime.now(UTC) + self._keep_files_for
+        expires_at = now() + self._keep_files_for
         try:
             for output in outputs:
                 stored.append(
