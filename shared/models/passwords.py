@@ -15,7 +15,7 @@ _AT_ONCE = 2
 
 
 class PasswordDigest(msgspec.Struct, frozen=True):
-    """A password as Meteor's clients send it (ddp.md §2.7)."""
+    """A password as Meteor's clients send it (its accounts-password)."""
 
     digest: Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$")]
     algorithm: Literal["sha-256"] = "sha-256"

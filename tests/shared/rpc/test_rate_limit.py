@@ -1,4 +1,4 @@
-"""The rate limiter, with a clock of the test's own (numbers of ddp.md §4)."""
+"""The rate limiter, with a clock of the test's own."""
 
 from typing import Any
 

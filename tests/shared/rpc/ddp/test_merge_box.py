@@ -1,4 +1,4 @@
-"""The merge box, case by case as in Meteor's session_view_tests (numbers of ddp.md §4)."""
+"""The merge box, case by case as in Meteor's session_view_tests."""
 
 import random
 from typing import Any
@@ -247,7 +247,7 @@ def test_33_any_sequence_leaves_the_client_with_the_union(seed: int) -> None:
     assert box.is_empty
 
 
-# The other strategies (ddp.md §2.5)
+# The other strategies
 
 MULTI, NO_MERGE, NO_HISTORY = (
     Strategy.NO_MERGE_MULTI,

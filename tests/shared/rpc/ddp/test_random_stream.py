@@ -1,4 +1,4 @@
-"""Random streams against what Meteor draws (ddp.md §1.3), and against node for odd seeds."""
+"""Random streams against what Meteor draws, and against node for odd seeds."""
 
 import pytest
 

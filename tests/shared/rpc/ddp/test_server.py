@@ -1,4 +1,4 @@
-"""The server's session: exact answers to every kind of message (ddp.md §2)."""
+"""The server's session: exact answers to every kind of message."""
 
 import json
 from collections.abc import Mapping, Sequence
