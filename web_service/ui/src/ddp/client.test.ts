@@ -15,7 +15,7 @@ beforeEach(() => {
   client = new DdpClient({
     open: network.open,
     random: () => 0.5,
-    timing: { heartbeatInterval: 1000, heartbeatTimeout: 500, shortestWait: 100, longestWait: 400 },
+    timing: { heartbeatInterval: 1000, heartbeatTimeout: 500, shortestWait: 100, longestWait: 400, resumeWithin: 300 },
   });
 });
 
@@ -137,13 +137,39 @@ describe("calls", () => {
     expect(error).toMatchObject({ error: 404, message: "Method 'nope' not found", details: 1 });
   });
 
-  test("in flight when the connection drops fail, and may have run", async () => {
+  test("in flight when the connection drops are sent again when the session is resumed", async () => {
+    connect();
+    const call = client.call("slow", 1);
+    network.last.drops();
+    vi.advanceTimersByTime(50);
+    network.last.accept("s1");
+    expect(network.last.got("method")).toEqual([{ msg: "method", id: "1", method: "slow", params: [1] }]);
+    network.last.answers("done");
+    expect(await call).toBe("done");
+  });
+
+  test("in flight when the session is lost fail, and may have run", async () => {
     connect();
     const call = client.call("slow");
     network.last.drops();
+    vi.advanceTimersByTime(50);
+    network.last.accept("s2");
     const error = await call.catch((failure: unknown) => failure);
     expect(error).toBeInstanceOf(ConnectionLost);
     expect(error).toMatchObject({ error: "connection-lost", mayHaveRun: true });
+    expect(network.last.got("method")).toEqual([]);
+  });
+
+  test("in flight fail when no connection comes back in time, and when the client closes", async () => {
+    connect();
+    const call = client.call("slow");
+    network.last.drops();
+    vi.advanceTimersByTime(300);
+    await expect(call).rejects.toMatchObject({ mayHaveRun: true });
+    network.last.accept("s1");
+    const another = client.call("slow");
+    client.close();
+    await expect(another).rejects.toMatchObject({ mayHaveRun: true });
   });
 
   test("without a connection fail at once, and have not run", async () => {
@@ -158,8 +184,8 @@ describe("calls", () => {
     const call = client.call("x");
     client.connect();
     left.onmessage?.({ data: JSON.stringify({ msg: "result", id: "1", result: 1 }) });
+    network.last.accept("s2");
     await expect(call).rejects.toBeInstanceOf(ConnectionLost);
-    network.last.accept();
     left.drops();
     expect(client.status.value.state).toBe("connected");
   });
@@ -196,6 +222,58 @@ describe("subscriptions", () => {
     client.connect();
     network.last.accept();
     expect(network.last.got("sub")).toEqual([]);
+  });
+});
+
+describe("a session", () => {
+  test("is offered with the count of its messages, pings and pongs apart", () => {
+    connect();
+    client.subscribe("jobs.mine");
+    added("a", {});
+    network.last.says({ msg: "ping" });
+    network.last.completes();
+    network.last.drops();
+    vi.advanceTimersByTime(50);
+    network.last.onopen?.();
+    expect(network.last.sent).toEqual([
+      { msg: "connect", session: "s1", receivedCount: 3, version: "1", support: ["1"] },
+    ]);
+    network.last.says({ msg: "connected", session: "s1" });
+    network.last.drops();
+    vi.advanceTimersByTime(50);
+    network.last.onopen?.();
+    expect(network.last.sent[0]).toMatchObject({ receivedCount: 4 });
+    network.last.says({ msg: "connected", session: "other" });
+    client.connect();
+    network.last.onopen?.();
+    expect(network.last.sent[0]).toMatchObject({ session: "other", receivedCount: 1 });
+  });
+
+  test("that is resumed keeps its documents and goes on where it was", () => {
+    connect();
+    client.subscribe("jobs.mine");
+    added("a", { n: 1 });
+    network.last.completes();
+    client.subscribe("late").stop();
+    network.last.drops();
+    vi.advanceTimersByTime(50);
+    network.last.accept("s1");
+    expect(network.last.got("unsub")).toEqual([{ msg: "unsub", id: "2" }]);
+    network.last.says({ msg: "changed", collection: "jobs", id: "a", fields: { n: 2 } });
+    expect(shown()).toEqual({ a: { n: 2 } });
+    network.last.says({ msg: "nosub", id: "2" });
+    client.connect();
+    network.last.accept("s1");
+    expect(network.last.got("unsub")).toEqual([]);
+  });
+
+  test("ends with the client's word", () => {
+    connect();
+    client.close();
+    expect(network.last.got("disconnect")).toEqual([{ msg: "disconnect" }]);
+    client.connect();
+    network.last.onopen?.();
+    expect(network.last.sent).toEqual([{ msg: "connect", version: "1", support: ["1"] }]);
   });
 });
 

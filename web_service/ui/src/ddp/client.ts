@@ -2,8 +2,10 @@
  * A DDP client (version 1) over a browser's WebSocket.
  *
  * Every call settles: with the result, a `MethodError`, or `ConnectionLost`. After a lost
- * connection it reconnects with full-jitter backoff and sends the subscriptions again with
- * their ids; the old documents stay on show until the new ones are complete.
+ * connection it reconnects with full-jitter backoff and offers its session, as Meteor 3.5
+ * does. If the server resumes it, nothing was missed and the calls in flight are answered.
+ * If not, they fail, and the subscriptions are sent again with their ids; the old documents
+ * stay on show until the new ones are complete.
  */
 
 import { type ReadonlySignal, type Signal, batch, signal } from "@preact/signals";
@@ -34,6 +36,8 @@ export interface Timing {
   /** The first upper bound of the wait before reconnecting; it doubles up to `longestWait`. */
   readonly shortestWait: number;
   readonly longestWait: number;
+  /** How long calls in flight wait for their session to be resumed. */
+  readonly resumeWithin: number;
 }
 
 export interface Options {
@@ -48,6 +52,7 @@ const TIMING: Timing = {
   heartbeatTimeout: 15_000,
   shortestWait: 500,
   longestWait: 15_000,
+  resumeWithin: 15_000,
 };
 
 export interface Subscription {
@@ -68,6 +73,7 @@ interface SubscriptionState {
 }
 
 interface Call {
+  readonly message: Message;
   resolve(result: unknown): void;
   reject(error: Error): void;
 }
@@ -84,12 +90,18 @@ export class DdpClient {
   readonly #subscriptions = new Map<string, SubscriptionState>();
   readonly #collections = new Map<string, Collection>();
   readonly #unshown = new Set<Collection>();
+  /** Subscriptions that were stopped and not yet confirmed to be. */
+  readonly #stopped = new Set<string>();
   #socket: Socket | null = null;
+  #session: string | null = null;
+  /** Messages of this session, pings and pongs apart; the server compares it with its own count. */
+  #received = 0;
   #lastId = 0;
   #failures = 0;
   #silent = true;
   #timer: Timer | undefined;
   #showTimer: Timer | undefined;
+  #resumeTimer: Timer | undefined;
 
   constructor(options: Options) {
     this.#open = options.open;
@@ -107,7 +119,8 @@ export class DdpClient {
     this.#status.value = { state: "connecting", again: this.#failures > 0 };
     const socket = this.#open();
     this.#socket = socket;
-    socket.onopen = () => this.#send({ msg: "connect", version: "1", support: ["1"] });
+    const offer = this.#session === null ? {} : { session: this.#session, receivedCount: this.#received };
+    socket.onopen = () => this.#send({ msg: "connect", ...offer, version: "1", support: ["1"] });
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = () => this.#lost();
     this.#timer = setTimeout(() => this.#lost(), this.#timing.heartbeatTimeout);
@@ -122,7 +135,10 @@ export class DdpClient {
 
   /** Leaves for good: calls fail, subscriptions and documents are forgotten. */
   close(): void {
+    if (this.#status.value.state === "connected") this.#send({ msg: "disconnect" });
     this.#leave();
+    this.#session = null;
+    this.#failCalls();
     this.#failures = 0;
     this.#status.value = { state: "closed" };
     this.#subscriptions.clear();
@@ -137,15 +153,16 @@ export class DdpClient {
   call(method: string, ...params: unknown[]): Promise<unknown> {
     if (this.#status.value.state !== "connected") return Promise.reject(new ConnectionLost(false));
     const id = this.#newId();
+    const message = { msg: "method", id, method, params: params.map(toJson) };
     return new Promise((resolve, reject) => {
-      this.#calls.set(id, { resolve, reject });
-      this.#send({ msg: "method", id, method, params: params.map(toJson) });
+      this.#calls.set(id, { message, resolve, reject });
+      this.#send(message);
     });
   }
 
   subscribe(name: string, ...params: unknown[]): Subscription {
     const id = this.#newId();
-    const state = { name, params, ready: signal(false), error: signal(null), awaited: false };
+    const state = { name, params, ready: signal(false), error: signal(null), awaited: true };
     this.#subscriptions.set(id, state);
     if (this.#status.value.state === "connected") this.#sendSubscription(id, state);
     return { id, ready: state.ready, error: state.error, stop: () => this.#unsubscribe(id) };
@@ -158,9 +175,10 @@ export class DdpClient {
   #receive(data: unknown): void {
     this.#silent = false;
     const message = parse(data);
+    if (message?.msg && message.msg !== "ping" && message.msg !== "pong") this.#received += 1;
     switch (message?.msg) {
       case "connected":
-        return this.#connected();
+        return this.#connected(String(message["session"]));
       case "failed":
         return this.#lost();
       case "ping":
@@ -181,16 +199,34 @@ export class DdpClient {
     }
   }
 
-  #connected(): void {
+  #connected(session: string): void {
     this.#failures = 0;
+    clearTimeout(this.#resumeTimer);
+    if (session === this.#session) this.#resumed();
+    else this.#begin(session);
+    this.#status.value = { state: "connected" };
+    // The server passes over those that it has.
+    for (const [id, state] of this.#subscriptions) this.#sendSubscription(id, state);
+    this.#watch();
+    this.#showSoon();
+  }
+
+  /** What was sent just before the connection broke may not have arrived; twice does no harm. */
+  #resumed(): void {
+    for (const { message } of this.#calls.values()) this.#send(message);
+    for (const id of this.#stopped) this.#send({ msg: "unsub", id });
+  }
+
+  #begin(session: string): void {
+    this.#session = session;
+    this.#received = 1;
+    this.#failCalls();
+    this.#stopped.clear();
+    for (const state of this.#subscriptions.values()) state.awaited = true;
     for (const collection of this.#collections.values()) {
       collection.restart();
       this.#unshown.add(collection);
     }
-    this.#status.value = { state: "connected" };
-    for (const [id, state] of this.#subscriptions) this.#sendSubscription(id, state);
-    this.#watch();
-    this.#showSoon();
   }
 
   #data(event: "added" | "changed" | "removed", message: Message): void {
@@ -229,12 +265,12 @@ export class DdpClient {
   }
 
   #sendSubscription(id: string, state: SubscriptionState): void {
-    state.awaited = true;
     this.#send({ msg: "sub", id, name: state.name, params: state.params.map(toJson) });
   }
 
   #unsubscribe(id: string): void {
     if (!this.#subscriptions.delete(id)) return;
+    this.#stopped.add(id);
     if (this.#status.value.state === "connected") this.#send({ msg: "unsub", id });
   }
 
@@ -249,6 +285,7 @@ export class DdpClient {
   }
 
   #noSubscription(id: string, error: unknown): void {
+    this.#stopped.delete(id);
     const state = this.#subscriptions.get(id);
     if (!state) return;
     this.#subscriptions.delete(id);
@@ -276,6 +313,9 @@ export class DdpClient {
   }
 
   #lost(): void {
+    if (this.#status.value.state === "connected") {
+      this.#resumeTimer = setTimeout(() => this.#failCalls(), this.#timing.resumeWithin);
+    }
     this.#leave();
     const bound = Math.min(this.#timing.longestWait, this.#timing.shortestWait * 2 ** this.#failures);
     const wait = this.#random() * bound;
@@ -292,6 +332,10 @@ export class DdpClient {
       socket.onopen = socket.onmessage = socket.onclose = null;
       socket.close();
     }
+  }
+
+  #failCalls(): void {
+    clearTimeout(this.#resumeTimer);
     const calls = [...this.#calls.values()];
     this.#calls.clear();
     for (const call of calls) call.reject(new ConnectionLost(true));
