@@ -13,13 +13,15 @@ wire                                      Python
 ``{"$binary": base64}``                   ``bytes``
 ``{"$escape": {…}}``                      ``dict`` with these keys, taken literally
 ``{"$type": name, "$value": …}``          whatever the :class:`CustomType` makes of it
+``{"$blob": index}``                      ``bytes`` that travel beside the text: one of
+                                          the ``blobs``, where there can be any
 ========================================  ==============================================
 """
 
 import base64
 import binascii
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any, Final, TypeGuard
@@ -41,6 +43,7 @@ _PLAIN = (
     | orjson.OPT_PASSTHROUGH_DATACLASS
 )
 _FORMS = frozenset({"$date", "$InfNaN", "$binary", "$escape"})
+_FORMS_WITH_BLOBS = _FORMS | {"$blob"}
 _PAIRS = (frozenset({"$regexp", "$flags"}), frozenset({"$type", "$value"}))
 _INFINITIES = {1: math.inf, -1: -math.inf, 0: math.nan}
 _SCALARS = frozenset({str, int, float, bool, type(None), datetime, bytes})
@@ -76,8 +79,8 @@ class Ejson:
         """The custom type of that name, if there is one."""
         return self._by_name.get(name)
 
-    def loads(self, text: str | bytes) -> Any:
-        """Read a value.
+    def loads(self, text: str | bytes, blobs: Sequence[bytes] | None = None) -> Any:
+        """Read a value; with the ``blobs`` beside it, if the protocol has such.
 
         Raises:
             EjsonError: the text is not JSON, or a form in it holds nonsense.
@@ -86,10 +89,10 @@ class Ejson:
             value = orjson.loads(text)
         except orjson.JSONDecodeError as error:
             raise EjsonError(f"not JSON: {error}") from error
-        return self.decode(value) if _may_hold_forms(text) else value
+        return self.decode(value, blobs) if _may_hold_forms(text) else value
 
-    def dumps(self, value: Any) -> bytes:
-        """Write a value.
+    def dumps(self, value: Any, blobs: list[bytes] | None = None) -> bytes:
+        """Write a value; its bytes are added to ``blobs``, or are in base64 if that is None.
 
         Raises:
             EjsonError: it holds something that EJSON can't, such as a naive datetime.
@@ -97,31 +100,31 @@ class Ejson:
         try:
             text = orjson.dumps(value, option=_PLAIN)
         except TypeError:  # a date, bytes, …: what needs the longer way
-            return self._dump(self.encode(value))
+            return self._dump(self.encode(value, blobs))
         # orjson writes NaN as null, and knows nothing of $escape
         if b'"$' in text or b"null" in text:
-            return self._dump(self.encode(value))
+            return self._dump(self.encode(value, blobs))
         return text
 
-    def decode(self, value: Any) -> Any:
+    def decode(self, value: Any, blobs: Sequence[bytes] | None = None) -> Any:
         """Turn the forms within a tree of plain JSON into Python values.
 
         Raises:
             EjsonError: a form holds nonsense, or the tree is too deep.
         """
         try:
-            return self._decode(value)
+            return self._decode(value, blobs)
         except RecursionError:
             raise EjsonError("nested too deeply") from None
 
-    def encode(self, value: Any) -> Any:
+    def encode(self, value: Any, blobs: list[bytes] | None = None) -> Any:
         """Turn a Python value into a tree of plain JSON.
 
         Raises:
             EjsonError: it holds something that EJSON can't, or is too deep.
         """
         try:
-            return self._encode(value)
+            return self._encode(value, blobs)
         except RecursionError:
             raise EjsonError("nested too deeply") from None
 
@@ -131,33 +134,35 @@ class Ejson:
         except TypeError as error:  # too deep, a lone surrogate, an integer over 64 bits
             raise EjsonError(str(error)) from error
 
-    def _decode(self, value: Any) -> Any:
+    def _decode(self, value: Any, blobs: Sequence[bytes] | None) -> Any:
         if isinstance(value, dict):
             if len(value) == 1:
                 ((key, inner),) = value.items()
-                if key in _FORMS:
-                    return self._decode_form(key, inner)
+                if key in (_FORMS if blobs is None else _FORMS_WITH_BLOBS):
+                    return self._decode_form(key, inner, blobs)
             elif len(value) == 2 and value.keys() in _PAIRS:
-                return self._decode_pair(value)
-            return {key: self._decode(inner) for key, inner in value.items()}
+                return self._decode_pair(value, blobs)
+            return {key: self._decode(inner, blobs) for key, inner in value.items()}
         if isinstance(value, list):
-            return [self._decode(item) for item in value]
+            return [self._decode(item, blobs) for item in value]
         return value
 
-    def _decode_form(self, form: str, inner: Any) -> Any:
+    def _decode_form(self, form: str, inner: Any, blobs: Sequence[bytes] | None) -> Any:
         if form == "$date":
             return _date(inner)
         if form == "$binary":
             return _binary(inner)
+        if form == "$blob" and blobs is not None:
+            return _blob(inner, blobs)
         if form == "$InfNaN":
             if _is_number(inner) and inner in _INFINITIES:
                 return _INFINITIES[int(inner)]
             raise EjsonError(f"$InfNaN must be 1, -1 or 0, not {inner!r:.50}")
         if not isinstance(inner, dict):
             raise EjsonError("$escape must hold an object")
-        return {key: self._decode(value) for key, value in inner.items()}
+        return {key: self._decode(value, blobs) for key, value in inner.items()}
 
-    def _decode_pair(self, value: dict[str, Any]) -> Any:
+    def _decode_pair(self, value: dict[str, Any], blobs: Sequence[bytes] | None) -> Any:
         if "$regexp" in value:
             source, flags = value["$regexp"], value["$flags"]
             if not isinstance(source, str) or not isinstance(flags, str):
@@ -169,42 +174,47 @@ class Ejson:
         if custom is None:
             raise EjsonError(f"unknown $type {name!r:.50}")
         try:
-            return custom.from_json(self._decode(value["$value"]))
+            return custom.from_json(self._decode(value["$value"], blobs))
         except (ValueError, TypeError) as error:
             raise EjsonError(f"bad $value of $type {name!r}: {error}") from error
 
-    def _encode(self, value: Any) -> Any:
+    def _encode(self, value: Any, blobs: list[bytes] | None) -> Any:
         if value is None or value is True or value is False or isinstance(value, (str, int)):
             return value
         if isinstance(value, float):
             return value if math.isfinite(value) else {"$InfNaN": _infinity_sign(value)}
         if isinstance(value, dict):
-            return self._encode_dict(value)
+            return self._encode_dict(value, blobs)
         if isinstance(value, (list, tuple)):
-            return [self._encode(item) for item in value]
-        return self._encode_form(value)
+            return [self._encode(item, blobs) for item in value]
+        return self._encode_form(value, blobs)
 
-    def _encode_dict(self, value: dict[Any, Any]) -> dict[str, Any]:
+    def _encode_dict(self, value: dict[Any, Any], blobs: list[bytes] | None) -> dict[str, Any]:
         encoded = {}
         for key, inner in value.items():
             if not isinstance(key, str):
                 raise EjsonError(f"a key must be a string, not {key!r:.50}")
             if inner is not UNDEFINED:  # as JSON.stringify does
-                encoded[key] = self._encode(inner)
-        return {"$escape": encoded} if _looks_like_a_form(encoded) else encoded
+                encoded[key] = self._encode(inner, blobs)
+        forms = _FORMS if blobs is None else _FORMS_WITH_BLOBS
+        return {"$escape": encoded} if _looks_like(forms, encoded) else encoded
 
-    def _encode_form(self, value: Any) -> Any:
+    def _encode_form(self, value: Any, blobs: list[bytes] | None) -> Any:
         for custom in self._custom:
             if isinstance(value, custom.python_type):
-                return {"$type": custom.name, "$value": self._encode(custom.to_json(value))}
+                inner = self._encode(custom.to_json(value), blobs)
+                return {"$type": custom.name, "$value": inner}
         if isinstance(value, datetime):
             return {"$date": milliseconds(value)}
         if isinstance(value, (bytes, bytearray, memoryview)):
-            return {"$binary": base64.b64encode(value).decode("ascii")}
+            if blobs is None:
+                return {"$binary": base64.b64encode(value).decode("ascii")}
+            blobs.append(bytes(value))  # the same object, if it is bytes
+            return {"$blob": len(blobs) - 1}
         if isinstance(value, Regexp):
             return {"$regexp": value.source, "$flags": value.flags}
         if isinstance(value, (UUID, Enum)):  # as orjson writes them on the short way
-            return str(value) if isinstance(value, UUID) else self._encode(value.value)
+            return str(value) if isinstance(value, UUID) else self._encode(value.value, blobs)
         raise EjsonError(f"EJSON can't hold a {type(value).__qualname__}")
 
 
@@ -265,9 +275,9 @@ def _may_hold_forms(text: str | bytes) -> bool:
     return b'"$' in text or b'"\\u0024' in text
 
 
-def _looks_like_a_form(value: dict[str, Any]) -> bool:
+def _looks_like(forms: frozenset[str], value: dict[str, Any]) -> bool:
     if len(value) == 1:
-        return next(iter(value)) in _FORMS
+        return next(iter(value)) in forms
     return len(value) == 2 and value.keys() in _PAIRS
 
 
@@ -291,6 +301,12 @@ def _binary(inner: Any) -> bytes:
         return base64.b64decode(inner, validate=True)
     except (binascii.Error, ValueError) as error:
         raise EjsonError(f"$binary is not base64: {error}") from error
+
+
+def _blob(inner: Any, blobs: Sequence[bytes]) -> bytes:
+    if type(inner) is not int or not 0 <= inner < len(blobs):
+        raise EjsonError(f"$blob {inner!r:.50} is none of {len(blobs)} blobs")
+    return blobs[inner]
 
 
 def _infinity_sign(value: float) -> int:

@@ -265,3 +265,72 @@ def test_round_trip(value: Any) -> None:
 def test_any_text_is_read_or_refused(text: str | bytes) -> None:
     with contextlib.suppress(EjsonError):
         EJSON.loads(text)
+
+
+BLOB_PAIRS: list[tuple[Any, str, list[bytes]]] = [
+    (b"abc", '{"$blob":0}', [b"abc"]),
+    ([b"", {"x": b"abc"}], '[{"$blob":0},{"x":{"$blob":1}}]', [b"", b"abc"]),
+    ([b"a", MOMENT], '[{"$blob":0},{"$date":1700000000000}]', [b"a"]),
+    # plain data that looks like it
+    ({"$blob": 0}, '{"$escape":{"$blob":0}}', []),
+    ({"$blob": b"a"}, '{"$escape":{"$blob":{"$blob":0}}}', [b"a"]),
+    ({"$blob": 0, "x": 1}, '{"$blob":0,"x":1}', []),
+    ({"$date": b"a"}, '{"$escape":{"$date":{"$blob":0}}}', [b"a"]),
+    ([1, None, "x"], '[1,null,"x"]', []),
+]
+
+
+@pytest.mark.parametrize(("value", "text", "blobs"), BLOB_PAIRS)
+def test_bytes_travel_beside_the_text(value: Any, text: str, blobs: list[bytes]) -> None:
+    found: list[bytes] = []
+    assert EJSON.dumps(value, found).decode() == text
+    assert found == blobs
+    assert EJSON.loads(text, blobs) == value
+
+
+def test_bytes_beside_the_text_are_not_copied_but_what_can_change_is() -> None:
+    content, changing = bytes(100), bytearray(b"abc")
+    blobs: list[bytes] = []
+    EJSON.dumps([content, changing, memoryview(changing)], blobs)
+    changing[0] = 0
+    assert blobs[0] is content
+    assert blobs[1:] == [b"abc", b"abc"]
+    assert EJSON.loads('{"$blob":0}', blobs) is content
+
+
+def test_without_blobs_nothing_is_different() -> None:
+    assert EJSON.dumps({"$blob": 0}) == b'{"$blob":0}'
+    assert EJSON.loads('{"$blob":0}') == {"$blob": 0}
+    assert EJSON.loads('[{"$binary":"AQID"}]', []) == [b"\x01\x02\x03"]
+
+
+@pytest.mark.parametrize(
+    "index", ["1", "-1", "0.0", '"0"', "true", "null", "{}", "99999999999999999999"]
+)
+def test_a_blob_that_is_not_there_is_refused(index: str) -> None:
+    with pytest.raises(EjsonError, match="blob"):
+        EJSON.loads('{"$blob":' + index + "}", [b"abc"])
+
+
+PLAIN = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), st.text(), st.binary()),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.one_of(
+                st.text(max_size=3), st.sampled_from(["$blob", "$escape", "$binary", "$date"])
+            ),
+            inner,
+            max_size=2,
+        ),
+    ),
+    max_leaves=12,
+)
+
+
+@given(PLAIN)
+def test_any_value_with_bytes_arrives(value: Any) -> None:
+    blobs: list[bytes] = []
+    text = EJSON.dumps(value, blobs)
+    assert EJSON.loads(text, blobs) == value
+    assert EJSON.loads(EJSON.dumps(value)) == value
