@@ -1,4 +1,4 @@
-"""What carries the texts of a session: the protocol, and ``websockets`` as its provider.
+"""What carries the messages of a session: the protocol, and ``websockets`` as its provider.
 
 aiohttp's twin for browsers is in the web service.
 """
@@ -13,6 +13,8 @@ from websockets.asyncio.connection import Connection
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
+
+from shared.rpc.ddp.frames import Binary, Outgoing
 
 GOING_AWAY = 1001
 NORMAL_CLOSURE = 1000
@@ -34,8 +36,10 @@ class Transport(Protocol):
 
     def __aiter__(self) -> AsyncIterator[str | bytes]: ...
 
-    async def send(self, texts: Sequence[bytes]) -> None:
-        """Send UTF-8 texts, one message each, and wait while the other side is slow.
+    async def send(self, messages: Sequence[Outgoing]) -> None:
+        """Send texts (``bytes``, in UTF-8) and binary messages, in this order.
+
+        Waits while the other side is slow.
 
         Called by one coroutine at a time. On a closed connection it does nothing: the
         iteration has ended, or is about to.
@@ -71,16 +75,19 @@ class WebSocketTransport:
         except ConnectionClosed:
             return
 
-    async def send(self, texts: Sequence[bytes]) -> None:
-        # connection.send() would write each text to the socket by itself; most of a small
+    async def send(self, messages: Sequence[Outgoing]) -> None:
+        # connection.send() would write each message to the socket by itself; most of a small
         # message's cost is that write, and waking up the other side for it (measured:
         # 20 µs of 30). Hence the library's sans-IO protocol, and one write for all.
         connection = self._connection
         if connection.state is not State.OPEN:
             return
         try:
-            for text in texts:
-                connection.protocol.send_text(text)
+            for message in messages:
+                if isinstance(message, Binary):
+                    connection.protocol.send_binary(message.data)
+                else:
+                    connection.protocol.send_text(message)
             connection.transport.write(b"".join(connection.protocol.data_to_send()))
             await connection.drain()
         except (OSError, RuntimeError):

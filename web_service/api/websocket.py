@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import WSMsgType, web
 
+from shared.rpc.ddp.frames import Binary, Outgoing
 from shared.rpc.transport import Peer
 from web_service.auth import token_of
 from web_service.keys import AUTH, DDP, MAX_MESSAGE_BYTES
@@ -26,10 +27,13 @@ class AiohttpTransport:
             if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                 yield message.data
 
-    async def send(self, texts: Sequence[bytes]) -> None:
+    async def send(self, messages: Sequence[Outgoing]) -> None:
         try:
-            for text in texts:
-                await self._socket.send_frame(text, WSMsgType.TEXT)
+            for message in messages:
+                if isinstance(message, Binary):
+                    await self._socket.send_frame(message.data, WSMsgType.BINARY)
+                else:
+                    await self._socket.send_frame(message, WSMsgType.TEXT)
         except ConnectionError:
             return
 

@@ -5,7 +5,7 @@ The order of the fields is the order of the keys on the wire, as Meteor writes t
 wire is ``UNSET``. Fields that a message does not have are ignored, as DDP demands.
 """
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import orjson
@@ -170,9 +170,11 @@ ServerMessage = (
     | Error
 )
 
+Message = TypeVar("Message")
+
 _encoder = msgspec.json.Encoder()
-_client_decoder = msgspec.json.Decoder(ClientMessage)
-_server_decoder = msgspec.json.Decoder(ServerMessage)
+_client_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
+_server_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(ServerMessage)
 
 EMPTY_PARAMS: Final = b"[]"
 
@@ -181,7 +183,7 @@ class Unreadable(ValueError):
     """A text is not one of the messages that may come from that side."""
 
 
-def encode(message: ClientMessage | ServerMessage) -> bytes:
+def encode(message: Struct) -> bytes:
     """The text of a message, in UTF-8."""
     return _encoder.encode(message)
 
@@ -192,11 +194,7 @@ def decode_from_client(text: str | bytes) -> ClientMessage:
     Raises:
         Unreadable: it is no message, or one with ill-typed fields.
     """
-    try:
-        message: ClientMessage = _client_decoder.decode(text)
-    except (ValueError, RecursionError) as error:
-        raise Unreadable(str(error)) from error
-    return message
+    return read(_client_decoder, text)
 
 
 def decode_from_server(text: str | bytes) -> ServerMessage:
@@ -205,11 +203,19 @@ def decode_from_server(text: str | bytes) -> ServerMessage:
     Raises:
         Unreadable: it is no message that we know, or one with ill-typed fields.
     """
+    return read(_server_decoder, text)
+
+
+def read(decoder: msgspec.json.Decoder[Message], text: str | bytes) -> Message:
+    """Read one message of a set.
+
+    Raises:
+        Unreadable: it is none of them, or one with ill-typed fields.
+    """
     try:
-        message: ServerMessage = _server_decoder.decode(text)
+        return decoder.decode(text)
     except (ValueError, RecursionError) as error:
         raise Unreadable(str(error)) from error
-    return message
 
 
 def encode_error(error: MethodError) -> Raw:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from shared.rpc.connection import MAX_BACKLOG_BYTES, Pump
+from shared.rpc.ddp.frames import Outgoing
 from tests.support.waiting import eventually
 
 
@@ -13,7 +14,7 @@ class Pipe:
 
     def __init__(self) -> None:
         self.inbox: asyncio.Queue[str | None] = asyncio.Queue()
-        self.sent: list[list[bytes]] = []
+        self.sent: list[list[Outgoing]] = []
         self.closed: list[tuple[int, str]] = []
         self.room = asyncio.Event()
         self.room.set()
@@ -22,8 +23,8 @@ class Pipe:
         while (text := await self.inbox.get()) is not None:
             yield text
 
-    async def send(self, texts: Sequence[bytes]) -> None:
-        self.sent.append(list(texts))
+    async def send(self, messages: Sequence[Outgoing]) -> None:
+        self.sent.append(list(messages))
         await self.room.wait()
 
     async def close(self, code: int, reason: str) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
+from shared.rpc.ddp.frames import Binary, Outgoing
 from shared.rpc.transport import TransportConfig, WebSocketTransport, open_websocket
 
 
@@ -28,6 +29,34 @@ async def test_texts_both_ways_in_one_piece() -> None:
         assert texts == ["one", "zwölf", "x" * 100_000]
         await transport.send([b"into the void"])
         await transport.close(1000, "")
+
+
+async def test_texts_and_binary_messages_in_their_order() -> None:
+    mixed: list[Outgoing] = [
+        b"one",
+        Binary(b"\x01\x02"),
+        Binary(b""),
+        "zwölf".encode(),
+        Binary(b"x" * 100_000),
+    ]
+    arrived = ["one", b"\x01\x02", b"", "zwölf", b"x" * 100_000]
+    received: list[str | bytes] = []
+
+    async def handler(connection: ServerConnection) -> None:
+        transport = WebSocketTransport(connection)
+        async for message in transport:
+            received.append(message)
+            if len(received) == len(arrived):
+                await transport.send(mixed)
+                await transport.close(1000, "done")
+
+    async with serve(handler, "127.0.0.1", 0, compression=None) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        url = f"ws://127.0.0.1:{port}/websocket"
+        transport = await open_websocket(url, headers={}, config=TransportConfig())
+        await transport.send(mixed)
+        assert [message async for message in transport] == arrived
+        assert received == arrived
 
 
 async def test_send_waits_for_a_slow_reader() -> None:
