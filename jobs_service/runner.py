@@ -218,11 +218,11 @@ class Runner:
     async def _watch(self) -> None:
         """Wake on every job that may be due; stop those whose owner cancelled them."""
         async for change in self._store.watch():
-            if change.job is None:
+            if change.record is None:
                 self.wake()
-            elif change.job.cancel_requested and change.id in self._running:
+            elif change.record.cancel_requested and change.id in self._running:
                 self._running[change.id].stop("cancelled")
-            elif change.job.state in ("available", "scheduled", "retryable"):
+            elif change.record.state in ("available", "scheduled", "retryable"):
                 self.wake()
 
     async def _renew_leases(self) -> None:

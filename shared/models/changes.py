@@ -2,17 +2,21 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Mapping
-from typing import Any, Literal, NamedTuple
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import structlog
 from bson import ObjectId
 from pymongo.errors import OperationFailure, PyMongoError
 
 from shared.models.database import Database
+from shared.models.errors import MalformedDocument
 from shared.models.types import Document
 
 log = structlog.get_logger()
+
+Record = TypeVar("Record")
 
 ChangeKind = Literal["resync", "insert", "update", "delete"]
 
@@ -31,18 +35,41 @@ _KINDS: dict[str, ChangeKind] = {
 _WITHOUT_DETAILS = ({"$unset": ["updateDescription"]},)
 
 
-class Change(NamedTuple):
-    """One change. ``document`` is None after a delete, and for a ``resync``."""
+class Change(NamedTuple, Generic[Record]):
+    """One change of a document, which is told as it is now.
+
+    ``record`` is None after a delete, and for a ``resync``.
+    """
 
     kind: ChangeKind
     id: ObjectId | None
-    document: Document | None
+    record: Record | None
 
 
-RESYNC = Change("resync", None, None)
+RESYNC = Change[Any]("resync", None, None)
 
 
-async def watch(database: Database, collection: str) -> AsyncGenerator[Change, None]:
+async def watch_as(
+    database: Database, collection: str, read: Callable[[Document], Record]
+) -> AsyncGenerator[Change[Record], None]:
+    """The same as :func:`watch`, with documents as ``read`` returns them.
+
+    Those that it finds malformed are left out: one of them must not stop the others.
+    """
+    async with aclosing(watch(database, collection)) as stream:
+        async for kind, document_id, document in stream:
+            try:
+                yield Change(kind, document_id, None if document is None else read(document))
+            except MalformedDocument as error:
+                log.warning(
+                    "changes.malformed",
+                    collection=collection,
+                    id=str(document_id),
+                    problem=error.problem,
+                )
+
+
+async def watch(database: Database, collection: str) -> AsyncGenerator[Change[Document], None]:
     """Every change of a collection, for ever; close the generator to stop.
 
     The first one is a ``resync``: the stream is open, and what is read from now on misses
@@ -76,7 +103,7 @@ async def watch(database: Database, collection: str) -> AsyncGenerator[Change, N
         pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
 
-def _change(event: Document) -> Change | None:
+def _change(event: Document) -> Change[Document] | None:
     kind = _KINDS.get(event["operationType"])
     if kind is None:
         return None

@@ -17,6 +17,7 @@ import structlog
 from bson import ObjectId
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
+from shared.models.changes import Change, watch_as
 from shared.models.database import Database
 from shared.models.errors import FileDamaged, FileExists, FileMissing, FileTooLarge
 from shared.models.files import CHUNK_BYTES, CHUNKS, FILES, FileMetadata, StoredFile
@@ -162,6 +163,18 @@ class FileStore:
             return False
         await self._chunks.delete_many({"files_id": file_id})
         return True
+
+    def watch(self) -> AsyncGenerator[Change[StoredFile], None]:
+        """Files that come and go, for ever; close the generator to stop.
+
+        The first is a ``resync``: what is read from then on misses nothing. It comes
+        again when changes may have been missed. An expired file goes when it is pruned.
+        """
+        return watch_as(
+            self._database,
+            FILES.name,
+            lambda document: from_document(document, StoredFile, FILES.name),
+        )
 
     async def prune(self, moment: datetime | None = None) -> int:
         """Delete what expired before ``moment`` (now), and abandoned chunks; counts files.

@@ -7,7 +7,6 @@ nothing and return False.
 
 import secrets
 from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
-from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -16,7 +15,8 @@ from bson import ObjectId
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure
 
-from shared.models import changes, job_updates
+from shared.models import job_updates
+from shared.models.changes import Change, watch_as
 from shared.models.database import Database
 from shared.models.errors import KeyTaken, MalformedDocument
 from shared.models.jobs import (
@@ -24,7 +24,6 @@ from shared.models.jobs import (
     JOBS,
     UNFINISHED,
     Job,
-    JobChange,
     JobError,
     JobFile,
     JobProgress,
@@ -239,18 +238,13 @@ class JobStore:
         expired = {"expiresAt": {"$lte": moment or now()}, "state": {"$in": list(FINISHED)}}
         return (await self._jobs.delete_many(expired)).deleted_count
 
-    async def watch(self) -> AsyncGenerator[JobChange, None]:
+    def watch(self) -> AsyncGenerator[Change[Job], None]:
         """Changes of jobs as they happen, for ever; close the generator to stop.
 
         The first is a ``resync``: what is read from then on misses nothing. It comes
         again when changes may have been missed.
         """
-        async with aclosing(changes.watch(self._database, JOBS.name)) as stream:
-            async for kind, job_id, document in stream:
-                try:
-                    yield JobChange(kind, job_id, _job(document))
-                except MalformedDocument as error:
-                    log.warning("job.malformed", job_id=str(job_id), problem=error.problem)
+        return watch_as(self._database, JOBS.name, job_from_document)
 
     async def _with_key(self, new: NewJob, session: AsyncClientSession | None = None) -> Job | None:
         unfinished = {"owner": new.owner, "key": new.key, "state": {"$in": list(UNFINISHED)}}

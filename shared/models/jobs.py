@@ -10,7 +10,7 @@
 """
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import msgspec
 from bson import ObjectId
@@ -207,15 +207,6 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
             timeout=self.timeout,
             created_at=now,
         )
-
-
-class JobChange(NamedTuple):
-    """A change of a job, as :meth:`JobStore.watch` tells it."""
-
-    kind: Literal["resync", "insert", "update", "delete"]
-    id: ObjectId | None
-    job: Job | None
-    """As it is now; None after a delete, and for a ``resync``."""
 
 
 def job_to_document(job: Job) -> Document:

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, Self
 
+from shared.rpc.ddp.document import Document
 from shared.rpc.ddp.events import MethodCalled, Subscribed
 from shared.rpc.ddp.random_stream import RandomStream, RandomStreams
 from shared.rpc.ddp.view import View
@@ -123,12 +124,17 @@ class Subscription:
         """Who was logged in when it started; for another user, another one is started."""
 
     def added(self, collection: str, document_id: Any, fields: Mapping[str, Any]) -> None:
-        """Publish a document.
+        """Publish a document. One too many for its session ends the subscription.
+
+        A :class:`Document` that many sessions see is held, and encoded, once for all.
 
         Raises:
             EjsonError: the id or a field can't be written.
         """
-        self._host.view.added(self._subscribed, collection, document_id, fields)
+        try:
+            self._host.view.added(self._subscribed, collection, document_id, fields)
+        except MethodError as error:
+            self.error(error)
         self._host.flush_soon()
 
     def changed(self, collection: str, document_id: Any, fields: Mapping[str, Any]) -> None:
@@ -139,6 +145,16 @@ class Subscription:
             EjsonError: a field can't be written.
         """
         self._host.view.changed(self._subscribed, collection, document_id, fields)
+        self._host.flush_soon()
+
+    def replaced(self, collection: str, document_id: Any, document: Document) -> None:
+        """Publish another version of a document; fields that are not in it are cleared.
+
+        Raises:
+            LookupError: this subscription did not publish it.
+            EjsonError: a field can't be written.
+        """
+        self._host.view.replaced(self._subscribed, collection, document_id, document)
         self._host.flush_soon()
 
     def removed(self, collection: str, document_id: Any) -> None:

@@ -1,37 +1,77 @@
 """What a client must be told about one document that it sees."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import msgspec
+from msgspec import UNSET, Raw, UnsetType
+from typing_extensions import override
 
-from shared.rpc.ejson import UNDEFINED, equals
+from shared.rpc.ddp import messages as m
+from shared.rpc.ejson import UNDEFINED, Ejson, equals
 
 Fields = Mapping[str, Any]
 
 
-class DocumentAdded(msgspec.Struct, frozen=True):
+class _Told(ABC):
+    """Its message is encoded once, for however many sessions."""
+
+    __slots__ = ("_ejson", "_text")
+
+    def text(self, ejson: Ejson) -> bytes:
+        """The message; the same object every time.
+
+        Raises:
+            EjsonError: a field can't be written.
+        """
+        if getattr(self, "_ejson", None) is not ejson:
+            self._text = m.encode(self._message(ejson))
+            self._ejson = ejson
+        return self._text
+
+    @abstractmethod
+    def _message(self, ejson: Ejson) -> m.ServerMessage: ...
+
+
+@dataclass(slots=True)
+class DocumentAdded(_Told):
     """A document came into view."""
 
     collection: str
     id: str
-    fields: dict[str, Any]
+    fields: Fields
+
+    @override
+    def _message(self, ejson: Ejson) -> m.ServerMessage:
+        return m.Added(self.collection, self.id, _raw(ejson, self.fields))
 
 
-class DocumentChanged(msgspec.Struct, frozen=True):
+@dataclass(slots=True)
+class DocumentChanged(_Told):
     """Fields of a document have new values, or are gone."""
 
     collection: str
     id: str
-    fields: dict[str, Any]
+    fields: Fields
     cleared: list[str]
 
+    @override
+    def _message(self, ejson: Ejson) -> m.ServerMessage:
+        raw = _raw(ejson, self.fields)
+        return m.Changed(self.collection, self.id, raw, self.cleared or UNSET)
 
-class DocumentRemoved(msgspec.Struct, frozen=True):
+
+@dataclass(slots=True)
+class DocumentRemoved(_Told):
     """A document left the view."""
 
     collection: str
     id: str
+
+    @override
+    def _message(self, ejson: Ejson) -> m.ServerMessage:
+        return m.Removed(self.collection, self.id)
 
 
 Change = DocumentAdded | DocumentChanged | DocumentRemoved
@@ -62,3 +102,7 @@ class Delta:
         fields = {n: value for n, value in self.values.items() if value is not UNDEFINED}
         cleared = [n for n, value in self.values.items() if value is UNDEFINED]
         return DocumentChanged(collection, document_id, fields, cleared)
+
+
+def _raw(ejson: Ejson, fields: Fields) -> Raw | UnsetType:
+    return Raw(ejson.dumps(dict(fields))) if fields else UNSET

@@ -18,8 +18,10 @@ from collections.abc import Hashable, Iterator, Mapping
 from enum import Enum
 
 from shared.rpc.ddp.changes import Change, DocumentRemoved, Fields
+from shared.rpc.ddp.document import Document
 from shared.rpc.ddp.merged import MergedCollection
 from shared.rpc.ddp.unmerged import CountedCollection, added_as_it_is, changed_as_it_is
+from shared.rpc.errors import MethodError
 
 
 class Strategy(Enum):
@@ -42,16 +44,24 @@ class MergeBox:
     """The documents of one session. Subscriptions are told apart by identity or value."""
 
     def __init__(
-        self, strategies: Mapping[str, Strategy] | None = None, *, is_rerun: bool = False
+        self,
+        strategies: Mapping[str, Strategy] | None = None,
+        *,
+        max_documents: int | None = None,
+        is_rerun: bool = False,
     ) -> None:
         """``strategies``: of each collection that is not ``SERVER_MERGE``.
 
+        ``max_documents``: how many its subscriptions may have, one that two of them have
+        counted twice; None: any number.
         ``is_rerun``: nothing is told before :meth:`changes_since` is asked.
         """
         self._strategies = strategies or {}
+        self._max_documents = max_documents
         self._is_rerun = is_rerun
         self._known: dict[str, _Known] = {}
         self._held: dict[Hashable, dict[str, dict[str, None]]] = {}
+        self._held_count = 0
 
     @property
     def is_empty(self) -> bool:
@@ -71,11 +81,14 @@ class MergeBox:
     def added(
         self, subscription: Hashable, collection: str, document_id: str, fields: Fields
     ) -> Change | None:
-        """A subscription publishes a document (again: its fields are new to it)."""
+        """A subscription publishes a document (again: its fields are new to it).
+
+        Raises:
+            MethodError: ``too-many-documents``; nothing was done.
+        """
         strategy = self.strategy_of(collection)
         if strategy is not Strategy.NO_MERGE_NO_HISTORY:
-            held = self._held.setdefault(subscription, {}).setdefault(collection, {})
-            held[document_id] = None
+            self._hold(subscription, collection, document_id)
         if self.is_told_at_once(collection):
             return added_as_it_is(collection, document_id, fields)
         known = self._known.get(collection)
@@ -96,6 +109,21 @@ class MergeBox:
         self._check_held(subscription, collection, document_id)
         return self._known[collection].changed(subscription, document_id, fields)
 
+    def replaced(
+        self, subscription: Hashable, collection: str, document_id: str, document: Document
+    ) -> Change | None:
+        """A subscription has another version of a document; fields that are not in it are gone.
+
+        Where no fields are kept, all are told, and none is known to be gone.
+
+        Raises:
+            LookupError: it did not publish that document, as far as is known.
+        """
+        if self.is_told_at_once(collection):
+            return changed_as_it_is(collection, document_id, document)
+        self._check_held(subscription, collection, document_id)
+        return self._known[collection].replaced(subscription, document_id, document)
+
     def removed(self, subscription: Hashable, collection: str, document_id: str) -> Change | None:
         """A subscription no longer publishes a document.
 
@@ -103,10 +131,11 @@ class MergeBox:
             LookupError: it did not publish that document, as far as is known.
         """
         if self.is_told_at_once(collection):
-            self._held.get(subscription, {}).get(collection, {}).pop(document_id, None)
+            if self._holds(subscription, collection, document_id):
+                self._release(subscription, collection, document_id)
             return DocumentRemoved(collection, document_id)
         self._check_held(subscription, collection, document_id)
-        del self._held[subscription][collection][document_id]
+        self._release(subscription, collection, document_id)
         known = self._known[collection]
         change = known.removed(subscription, document_id)
         if known.is_empty:
@@ -155,6 +184,23 @@ class MergeBox:
                 found.setdefault(collection, {}).update(document_ids)
         return found
 
+    def _hold(self, subscription: Hashable, collection: str, document_id: str) -> None:
+        if self._holds(subscription, collection, document_id):
+            return
+        if self._max_documents is not None and self._held_count >= self._max_documents:
+            reason = f"A session may have {self._max_documents:,} documents."
+            raise MethodError("too-many-documents", reason)
+        held = self._held.setdefault(subscription, {}).setdefault(collection, {})
+        held[document_id] = None
+        self._held_count += 1
+
+    def _release(self, subscription: Hashable, collection: str, document_id: str) -> None:
+        del self._held[subscription][collection][document_id]
+        self._held_count -= 1
+
+    def _holds(self, subscription: Hashable, collection: str, document_id: str) -> bool:
+        return document_id in self._held.get(subscription, {}).get(collection, ())
+
     def _check_held(self, subscription: Hashable, collection: str, document_id: str) -> None:
-        if document_id not in self._held.get(subscription, {}).get(collection, ()):
+        if not self._holds(subscription, collection, document_id):
             raise LookupError(f"{document_id!r} of {collection!r} has not been added")

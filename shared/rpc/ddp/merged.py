@@ -7,22 +7,19 @@ first; the client sees the first one's value.
 from collections.abc import Hashable, Iterator
 from typing import Any
 
-from shared.rpc.ddp.changes import (
-    Change,
-    Delta,
-    DocumentAdded,
-    DocumentRemoved,
-    Fields,
-)
+from shared.rpc.ddp.changes import Change, Delta, DocumentAdded, DocumentRemoved, Fields
+from shared.rpc.ddp.document import Document
 from shared.rpc.ejson import UNDEFINED, clone, equals
 
 
 class MergedCollection:
     """The documents of one collection, each with all its fields."""
 
+    __slots__ = ("documents", "name")
+
     def __init__(self, name: str) -> None:
         self.name = name
-        self.documents: dict[str, _Document] = {}
+        self.documents: dict[str, _Sole | _Joint] = {}
         """Every document in view; for its successor to compare with."""
 
     @property
@@ -32,119 +29,177 @@ class MergedCollection:
 
     def added(self, subscription: Hashable, document_id: str, fields: Fields) -> Change | None:
         """A subscription publishes a document (again: its fields are new to it)."""
-        document = self.documents.get(document_id)
-        if document is None:
-            document = self.documents[document_id] = _Document(subscription, fields)
-            return DocumentAdded(self.name, document_id, dict(document.fields))
-        change = Delta()
-        document.join(subscription)
-        for name, value in fields.items():
-            if name != "_id" and value is not UNDEFINED:
-                document.put(subscription, name, value, change)
-        return change.of(self.name, document_id)
+        given = _frozen(fields)
+        known = self.documents.get(document_id)
+        if known is None:
+            if not isinstance(given, Document):
+                given = {n: value for n, value in given.items() if value is not UNDEFINED}
+            self.documents[document_id] = _Sole(subscription, given)
+            return _added(self.name, document_id, given)
+        if isinstance(known, _Sole) and known.owner != subscription:
+            known = self.documents[document_id] = _Joint(known)
+        delta = Delta()
+        known.join(subscription)
+        for name, value in given.items():
+            if value is not UNDEFINED:
+                known.put(subscription, name, value, delta)
+        return delta.of(self.name, document_id)
 
     def changed(self, subscription: Hashable, document_id: str, fields: Fields) -> Change | None:
         """A subscription changes fields of a document that it has."""
-        document = self.documents[document_id]
-        change = Delta()
-        for name, value in fields.items():
-            if name == "_id":
-                continue
+        known = self.documents[document_id]
+        delta = Delta()
+        for name, value in _frozen(fields).items():
             if value is UNDEFINED:
-                document.clear(subscription, name, change)
+                known.clear(subscription, name, delta)
             else:
-                document.put(subscription, name, value, change)
-        return change.of(self.name, document_id)
+                known.put(subscription, name, value, delta)
+        return delta.of(self.name, document_id)
+
+    def replaced(
+        self, subscription: Hashable, document_id: str, document: Document
+    ) -> Change | None:
+        """A subscription has another version of a document that it has."""
+        known = self.documents[document_id]
+        if isinstance(known, _Sole):
+            before, known.fields = known.fields, document
+            return _difference(self.name, document_id, before, document)
+        delta = Delta()
+        known.replace(subscription, document, delta)
+        return delta.of(self.name, document_id)
 
     def removed(self, subscription: Hashable, document_id: str) -> Change | None:
         """A subscription takes back a document that it has."""
-        document = self.documents[document_id]
-        if document.is_only_of(subscription):
+        known = self.documents[document_id]
+        if isinstance(known, _Sole):
             del self.documents[document_id]
             return DocumentRemoved(self.name, document_id)
-        change = Delta()
-        document.leave(subscription, change)
-        return change.of(self.name, document_id)
+        delta = Delta()
+        known.leave(subscription, delta)
+        if len(known.owners) == 1:
+            self.documents[document_id] = _Sole(known.owners[0], known.fields)
+        return delta.of(self.name, document_id)
 
     def changes_since(self, before: "MergedCollection | None") -> Iterator[Change]:
         """What a client must be told that saw ``before``, to see this."""
         theirs = {} if before is None else before.documents
-        for document_id, document in self.documents.items():
+        for document_id, known in self.documents.items():
             seen = theirs.get(document_id)
             if seen is None:
-                yield DocumentAdded(self.name, document_id, dict(document.fields))
+                yield _added(self.name, document_id, known.fields)
                 continue
-            change = Delta.between(seen.fields, document.fields).of(self.name, document_id)
+            change = _difference(self.name, document_id, seen.fields, known.fields)
             if change is not None:
                 yield change
 
 
-class _Document:
-    """One document: what the client sees, and who stands behind each field.
+class _Sole:
+    """A document that one subscription has, as nearly every document: no claims are kept.
 
-    Nearly every document has one subscription only; then ``_claims`` is None, and all
-    fields are that subscription's.
+    Its fields are a :class:`Document`, which other sessions may have too, as long as that
+    is what was published.
     """
 
-    __slots__ = ("_claims", "_owners", "fields")
+    __slots__ = ("fields", "owner")
 
-    def __init__(self, subscription: Hashable, fields: Fields) -> None:
-        self.fields: dict[str, Any] = {
-            name: clone(value)
-            for name, value in fields.items()
-            if name != "_id" and value is not UNDEFINED
+    def __init__(self, owner: Hashable, fields: Document | dict[str, Any]) -> None:
+        self.owner = owner
+        self.fields = fields
+
+    def join(self, _subscription: Hashable) -> None:
+        """It has it already."""
+
+    def put(self, _subscription: Hashable, name: str, value: Any, delta: Delta) -> None:
+        if name not in self.fields or not equals(self.fields[name], value):
+            self._own_fields()[name] = value
+            delta.values[name] = value
+
+    def clear(self, _subscription: Hashable, name: str, delta: Delta) -> None:
+        if name in self.fields:
+            del self._own_fields()[name]
+            delta.values[name] = UNDEFINED
+
+    def _own_fields(self) -> dict[str, Any]:
+        if isinstance(self.fields, Document):
+            self.fields = dict(self.fields)
+        return self.fields
+
+
+class _Joint:
+    """A document that several subscriptions have: who stands behind each field."""
+
+    __slots__ = ("_claims", "fields", "owners")
+
+    def __init__(self, sole: _Sole) -> None:
+        self.fields = dict(sole.fields)
+        self.owners = [sole.owner]
+        self._claims: dict[str, list[tuple[Hashable, Any]]] = {
+            name: [(sole.owner, value)] for name, value in self.fields.items()
         }
-        self._owners: list[Hashable] = [subscription]
-        self._claims: dict[str, list[tuple[Hashable, Any]]] | None = None
-
-    def is_only_of(self, subscription: Hashable) -> bool:
-        return self._owners == [subscription]
 
     def join(self, subscription: Hashable) -> None:
-        if subscription in self._owners:
-            return
-        if self._claims is None:
-            owner = self._owners[0]
-            self._claims = {name: [(owner, value)] for name, value in self.fields.items()}
-        self._owners.append(subscription)
+        if subscription not in self.owners:
+            self.owners.append(subscription)
 
-    def put(self, subscription: Hashable, name: str, value: Any, change: Delta) -> None:
-        value = clone(value)
-        if self._claims is not None:
-            claims = self._claims.setdefault(name, [])
-            rank = _rank(claims, subscription)
-            claims[rank : rank + 1] = [(subscription, value)]
-            if rank > 0:
-                return  # an earlier subscription's value is the one to see
+    def put(self, subscription: Hashable, name: str, value: Any, delta: Delta) -> None:
+        claims = self._claims.setdefault(name, [])
+        rank = _rank(claims, subscription)
+        claims[rank : rank + 1] = [(subscription, value)]
+        if rank > 0:
+            return  # an earlier subscription's value is the one to see
         if name not in self.fields or not equals(self.fields[name], value):
-            change.values[name] = value
+            delta.values[name] = value
         self.fields[name] = value
 
-    def clear(self, subscription: Hashable, name: str, change: Delta) -> None:
-        if name not in self.fields:
-            return
-        if self._claims is None:
-            del self.fields[name]
-            change.values[name] = UNDEFINED
-            return
-        claims = self._claims[name]
+    def clear(self, subscription: Hashable, name: str, delta: Delta) -> None:
+        claims = self._claims.get(name, [])
         rank = _rank(claims, subscription)
-        del claims[rank : rank + 1]
+        if rank == len(claims):
+            return
+        del claims[rank]
         if not claims:
             del self._claims[name], self.fields[name]
-            change.values[name] = UNDEFINED
+            delta.values[name] = UNDEFINED
         elif rank == 0:
             revealed = claims[0][1]
             if not equals(self.fields[name], revealed):
-                change.values[name] = revealed
+                delta.values[name] = revealed
             self.fields[name] = revealed
 
-    def leave(self, subscription: Hashable, change: Delta) -> None:
+    def replace(self, subscription: Hashable, document: Document, delta: Delta) -> None:
+        for name in [name for name in self.fields if name not in document]:
+            self.clear(subscription, name, delta)
+        for name, value in document.items():
+            self.put(subscription, name, value, delta)
+
+    def leave(self, subscription: Hashable, delta: Delta) -> None:
         for name in list(self.fields):
-            self.clear(subscription, name, change)
-        self._owners.remove(subscription)
-        if len(self._owners) == 1:
-            self._claims = None
+            self.clear(subscription, name, delta)
+        self.owners.remove(subscription)
+
+
+def _frozen(fields: Fields) -> Document | dict[str, Any]:
+    """What a publisher may go on changing, copied; a :class:`Document` is a copy already."""
+    if isinstance(fields, Document):
+        return fields
+    return {name: clone(value) for name, value in fields.items() if name != "_id"}
+
+
+def _added(collection: str, document_id: str, fields: Document | dict[str, Any]) -> DocumentAdded:
+    if isinstance(fields, Document):
+        return fields.added(collection, document_id)
+    return DocumentAdded(collection, document_id, dict(fields))
+
+
+def _difference(
+    collection: str,
+    document_id: str,
+    before: Document | dict[str, Any],
+    after: Document | dict[str, Any],
+) -> Change | None:
+    if isinstance(before, Document) and isinstance(after, Document):
+        return before.change_to(after, collection, document_id)
+    return Delta.between(before, after).of(collection, document_id)
 
 
 def _rank(claims: list[tuple[Hashable, Any]], subscription: Hashable) -> int:

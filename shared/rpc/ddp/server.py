@@ -46,6 +46,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How many finished methods' answers are kept, for ids that are used again."""
     remembered_bytes: int = 65_536
     """And how large such an answer may be, at most, to be kept."""
+    max_documents: int = 10_000
+    """How many documents a session's subscriptions may have; the one that wants more ends."""
 
 
 class _Refusal(msgspec.Struct, frozen=True):
@@ -93,7 +95,7 @@ class ServerSession:
             remembered=config.remembered_answers,
             remembered_bytes=config.remembered_bytes,
         )
-        self.view = View(ejson, self._send, strategies)
+        self.view = View(ejson, self._send, strategies, config.max_documents)
         """Where publications publish; its texts are this session's."""
 
     # What the connection does

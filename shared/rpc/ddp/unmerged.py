@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterator
 from typing import Any
 
 from shared.rpc.ddp.changes import Change, Delta, DocumentAdded, DocumentRemoved, Fields
+from shared.rpc.ddp.document import Document
 from shared.rpc.ejson import UNDEFINED, clone
 
 
@@ -43,6 +44,14 @@ class CountedCollection:
         self._keep(document_id, fields)
         return changed_as_it_is(self.name, document_id, fields)
 
+    def replaced(
+        self, subscription: Hashable, document_id: str, document: Document
+    ) -> Change | None:
+        """A subscription has another version of a document that it has: all of it is told."""
+        if self._kept is not None:
+            self._kept.pop(document_id, None)
+        return self.changed(subscription, document_id, document)
+
     def removed(self, subscription: Hashable, document_id: str) -> Change | None:
         """A subscription takes back a document that it has."""
         owners = self.documents[document_id]
@@ -74,6 +83,8 @@ class CountedCollection:
 
 def added_as_it_is(collection: str, document_id: str, fields: Fields) -> DocumentAdded:
     """What the client is told of a new document, whatever it knows."""
+    if isinstance(fields, Document):
+        return fields.added(collection, document_id)
     given = {n: v for n, v in fields.items() if n != "_id" and v is not UNDEFINED}
     return DocumentAdded(collection, document_id, given)
 

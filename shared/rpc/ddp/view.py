@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET
 
 from shared.rpc.ddp import messages as m
-from shared.rpc.ddp.changes import Change, DocumentAdded, DocumentChanged, DocumentRemoved
+from shared.rpc.ddp.changes import Change
+from shared.rpc.ddp.document import Document
 from shared.rpc.ddp.events import Subscribed
 from shared.rpc.ddp.ids import DocumentIds
 from shared.rpc.ddp.merge_box import MergeBox, Strategy
@@ -26,6 +27,7 @@ class View:
         ejson: Ejson,
         send: Callable[[bytes], None],
         strategies: Mapping[str, Strategy] | None = None,
+        max_documents: int | None = None,
     ) -> None:
         self._ejson = ejson
         self._ids = DocumentIds(ejson)
@@ -34,7 +36,8 @@ class View:
         self._universal: dict[str, Subscribed] = {}
         self._ready: set[str] = set()
         self._strategies = strategies or {}
-        self._box = MergeBox(self._strategies)
+        self._max_documents = max_documents
+        self._box = MergeBox(self._strategies, max_documents=max_documents)
         self._before_rerun: MergeBox | None = None
         self._held_ends: list[bytes] = []
 
@@ -53,9 +56,10 @@ class View:
 
         Raises:
             EjsonError: the id or a field can't be written; nothing was published.
+            MethodError: ``too-many-documents``; nothing was published.
         """
         if self.is_live(subscription):
-            wire_id = self._checked(document_id, fields)
+            wire_id = self._checked(collection, document_id, fields)
             self._tell(self._box.added(subscription, collection, wire_id, fields))
 
     def changed(
@@ -68,8 +72,21 @@ class View:
             EjsonError: a field can't be written; nothing was changed.
         """
         if self.is_live(subscription):
-            wire_id = self._checked(document_id, fields)
+            wire_id = self._checked(collection, document_id, fields)
             self._tell(self._box.changed(subscription, collection, wire_id, fields))
+
+    def replaced(
+        self, subscription: Subscribed, collection: str, document_id: Any, document: Document
+    ) -> None:
+        """Publish another version of a document; fields that are not in it are cleared.
+
+        Raises:
+            LookupError: this subscription did not publish the document.
+            EjsonError: a field can't be written; nothing was changed.
+        """
+        if self.is_live(subscription):
+            wire_id = self._checked(collection, document_id, document)
+            self._tell(self._box.replaced(subscription, collection, wire_id, document))
 
     def removed(self, subscription: Subscribed, collection: str, document_id: Any) -> None:
         """Take back a document.
@@ -114,7 +131,7 @@ class View:
         """
         if self._before_rerun is None:
             self._before_rerun = self._box
-        self._box = MergeBox(self._strategies, is_rerun=True)
+        self._box = MergeBox(self._strategies, max_documents=self._max_documents, is_rerun=True)
         self._ready.clear()
         self._subscriptions = _fresh(self._subscriptions)
         self._universal = _fresh(self._universal)
@@ -126,7 +143,7 @@ class View:
         if before is None:
             return
         for change in self._box.changes_since(before):
-            self._send(self._text_of(change))
+            self._send(change.text(self._ejson))
         for text in self._held_ends:
             self._send(text)
         self._held_ends = []
@@ -148,30 +165,21 @@ class View:
     def _table_of(self, subscription: Subscribed) -> dict[str, Subscribed]:
         return self._universal if subscription.name is None else self._subscriptions
 
-    def _checked(self, document_id: Any, fields: Mapping[str, Any]) -> str:
+    def _checked(self, collection: str, document_id: Any, fields: Mapping[str, Any]) -> str:
         """The id on the wire; refuses fields now that could not be written later."""
+        wire_id = self._ids.to_wire(document_id)
+        if isinstance(fields, Document):  # checked once, by the message that all will share
+            told = fields.added(collection, wire_id)
+            told.text(self._ejson)
+            return told.id  # and so is the string
         self._ejson.dumps(dict(fields))
-        return self._ids.to_wire(document_id)
+        return wire_id
 
     def _tell(self, change: Change | None) -> None:
         if change is None:
             return
         if self._before_rerun is None or self._box.is_told_at_once(change.collection):
-            self._send(self._text_of(change))
-
-    def _text_of(self, change: Change) -> bytes:
-        match change:
-            case DocumentAdded():
-                return m.encode(m.Added(change.collection, change.id, self._raw(change.fields)))
-            case DocumentChanged():
-                raw = self._raw(change.fields)
-                cleared = change.cleared or UNSET
-                return m.encode(m.Changed(change.collection, change.id, raw, cleared))
-            case DocumentRemoved():
-                return m.encode(m.Removed(change.collection, change.id))
-
-    def _raw(self, fields: dict[str, Any]) -> Raw | UnsetType:
-        return Raw(self._ejson.dumps(fields)) if fields else UNSET
+            self._send(change.text(self._ejson))
 
 
 def _fresh(subscriptions: dict[str, Subscribed]) -> dict[str, Subscribed]:

@@ -14,20 +14,21 @@ from pymongo.errors import AutoReconnect
 from scripts.supervisor import mongod
 from shared.models.changes import RESYNC, Change, watch
 from shared.models.database import Database, Driver, open_database
+from shared.models.types import Document
 
 
 class Watcher:
     """Collects the changes of the collection ``things``."""
 
     def __init__(self) -> None:
-        self.changes: asyncio.Queue[Change] = asyncio.Queue()
+        self.changes: asyncio.Queue[Change[Document]] = asyncio.Queue()
 
     async def run(self, database: Database) -> None:
         async with aclosing(watch(database, "things")) as stream:
             async for change in stream:
                 self.changes.put_nowait(change)
 
-    async def next(self) -> Change:
+    async def next(self) -> Change[Document]:
         async with asyncio.timeout(60):
             return await self.changes.get()
 

@@ -1,13 +1,16 @@
 """The merge box, case by case as in Meteor's session_view_tests."""
 
 import random
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from shared.rpc.ddp.changes import Change, DocumentAdded, DocumentChanged, DocumentRemoved
+from shared.rpc.ddp.document import Document
 from shared.rpc.ddp.merge_box import MergeBox, Strategy
 from shared.rpc.ejson import UNDEFINED
+from shared.rpc.errors import MethodError
 
 
 def added(**fields: Any) -> DocumentAdded:
@@ -24,11 +27,15 @@ GONE = DocumentRemoved("c", "1")
 class Box:
     """One document of one collection, published by subscriptions A, B, …"""
 
-    def __init__(self) -> None:
+    def __init__(self, made: Callable[[dict[str, Any]], Mapping[str, Any]] = dict) -> None:
         self.box = MergeBox()
+        self.made = made
 
     def add(self, sub: str, **fields: Any) -> Change | None:
-        return self.box.added(sub, "c", "1", fields)
+        return self.box.added(sub, "c", "1", self.made(fields))
+
+    def replace(self, sub: str, **fields: Any) -> Change | None:
+        return self.box.replaced(sub, "c", "1", Document(fields))
 
     def change(self, sub: str, **fields: Any) -> Change | None:
         return self.box.changed(sub, "c", "1", fields)
@@ -37,9 +44,10 @@ class Box:
         return self.box.removed(sub, "c", "1")
 
 
-@pytest.fixture
-def doc() -> Box:
-    return Box()
+@pytest.fixture(params=[dict, Document])
+def doc(request: pytest.FixtureRequest) -> Box:
+    """One whose publishers hand in mappings, and one where they hand in documents."""
+    return Box(request.param)
 
 
 def test_18_document_stays_while_another_has_it(doc: Box) -> None:
@@ -213,38 +221,148 @@ def apply(seen: dict[str, dict[str, Any]], change: Change | None) -> None:
             pass
 
 
-@pytest.mark.parametrize("seed", range(30))
-def test_33_any_sequence_leaves_the_client_with_the_union(seed: int) -> None:
-    """The client's documents always have the union of the fields, each of somebody's value."""
+class Model:
+    """The merge box as Meteor describes it: each field's publishers, the earliest first."""
+
+    def __init__(self) -> None:
+        self.claims: dict[str, dict[str, list[tuple[str, Any]]]] = {}
+        self.owners: dict[str, list[str]] = {}
+
+    def put(self, sub: str, doc: str, fields: Mapping[str, Any]) -> None:
+        owners, claims = self.owners.setdefault(doc, []), self.claims.setdefault(doc, {})
+        if sub not in owners:
+            owners.append(sub)
+        for name, value in fields.items():
+            of_field = claims.setdefault(name, [])
+            rank = next((i for i, (owner, _) in enumerate(of_field) if owner == sub), len(of_field))
+            of_field[rank : rank + 1] = [] if value is UNDEFINED else [(sub, value)]
+
+    def replace(self, sub: str, doc: str, fields: Mapping[str, Any]) -> None:
+        self.put(sub, doc, dict.fromkeys(self.claims[doc], UNDEFINED) | dict(fields))
+
+    def remove(self, sub: str, doc: str) -> None:
+        self.replace(sub, doc, {})
+        self.owners[doc].remove(sub)
+
+    def seen(self) -> dict[str, dict[str, Any]]:
+        return {
+            doc: {name: of_field[0][1] for name, of_field in claims.items() if of_field}
+            for doc, claims in self.claims.items()
+            if self.owners[doc]
+        }
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_33_any_sequence_shows_the_client_each_fields_earliest_value(seed: int) -> None:
+    """Whatever is published, as mappings or as shared documents, in whichever order."""
     draw = random.Random(seed)
-    box, seen = MergeBox(), dict[str, dict[str, Any]]()
-    published: dict[str, dict[str, dict[str, Any]]] = {"A": {}, "B": {}, "C": {}}
+    box, model, seen = MergeBox(), Model(), dict[str, dict[str, Any]]()
+    shared = [Document({n: draw.randrange(2) for n in draw.sample("xyz", 2)}) for _ in range(6)]
     for _ in range(200):
-        sub, doc = draw.choice("ABC"), draw.choice("12")
-        mine = published[sub]
+        sub, doc, what = draw.choice("ABC"), draw.choice("12"), draw.random()
         fields = {name: draw.randrange(3) for name in draw.sample("xyz", draw.randrange(4))}
-        if doc not in mine:
-            mine[doc] = dict(fields)
-            apply(seen, box.added(sub, "c", doc, fields))
-        elif draw.random() < 0.3:
-            del mine[doc]
+        published = draw.choice([fields, Document(fields), draw.choice(shared)])
+        if sub not in model.owners.get(doc, []) or what < 0.1:
+            model.put(sub, doc, published)
+            apply(seen, box.added(sub, "c", doc, published))
+        elif what < 0.3:
+            model.remove(sub, doc)
             apply(seen, box.removed(sub, "c", doc))
+        elif what < 0.6:
+            document = draw.choice(shared)
+            model.replace(sub, doc, document)
+            apply(seen, box.replaced(sub, "c", doc, document))
         else:
             changes = {n: UNDEFINED if draw.random() < 0.3 else v for n, v in fields.items()}
-            mine[doc] = {k: v for k, v in (mine[doc] | changes).items() if v is not UNDEFINED}
+            model.put(sub, doc, changes)
             apply(seen, box.changed(sub, "c", doc, changes))
-        for document_id in "12":
-            owners = [docs[document_id] for docs in published.values() if document_id in docs]
-            assert (document_id in seen) == bool(owners)
-            fields_seen = seen.get(document_id, {})
-            assert fields_seen.keys() == {name for owner in owners for name in owner}
-            for name, value in fields_seen.items():
-                assert value in [owner[name] for owner in owners if name in owner]
+        assert seen == model.seen()
     for sub in "ABC":
         for change in box.leave(sub):
             apply(seen, change)
     assert seen == {}
     assert box.is_empty
+
+
+# Documents that sessions share
+
+
+def test_a_replacement_tells_the_difference(doc: Box) -> None:
+    doc.add("A", foo="bar", gone=1)
+    assert doc.replace("A", foo="baz", new=2) == changed("gone", foo="baz", new=2)
+    assert doc.replace("A", foo="baz", new=2) is None
+    assert doc.change("A", foo="own") == changed(foo="own")
+    assert doc.replace("A", foo="baz", new=2) == changed(foo="baz")
+
+
+def test_a_replacement_is_only_of_what_that_subscription_published(doc: Box) -> None:
+    doc.add("A", foo="bar", x=1)
+    doc.add("B", foo="hidden", y=1)
+    assert doc.replace("B", foo="other", z=1) == changed("y", z=1)
+    assert doc.replace("A", x=1) == changed(foo="other")
+    assert doc.remove("B") == changed("foo", "z")
+    assert doc.replace("A", x=2) == changed(x=2)
+
+
+def test_what_was_not_added_can_not_be_replaced(doc: Box) -> None:
+    with pytest.raises(LookupError):
+        doc.replace("A", x=1)
+
+
+def test_a_session_holds_the_document_itself_and_tells_the_same_change_as_all() -> None:
+    first, second = MergeBox(), MergeBox()
+    old, new = Document({"n": 1, "m": [1]}), Document({"n": 2, "m": [1]})
+    told = [
+        (
+            box.added("A", "c", "1", old),
+            box.replaced("A", "c", "1", new),
+        )
+        for box in (first, second)
+    ]
+    assert told[0] == (added(n=1, m=[1]), changed(n=2))
+    assert told[0][0] is told[1][0]
+    assert told[0][1] is told[1][1]
+
+
+def test_documents_are_told_as_they_are_where_nothing_is_merged() -> None:
+    for strategy in Strategy:
+        doc = Box(Document)
+        doc.box = MergeBox({"c": strategy})
+        assert doc.add("A", n=1, m=1, _id="x") == added(n=1, m=1)
+        expected = changed("m", n=2) if strategy is Strategy.SERVER_MERGE else changed(n=2)
+        assert doc.replace("A", n=2) == expected
+
+
+# How many there may be
+
+
+def test_a_document_too_many_is_refused_and_the_others_stay() -> None:
+    box = MergeBox(max_documents=2)
+    box.added("A", "c", "1", {"x": 1})
+    assert box.added("B", "c", "1", {"y": 1}) is not None
+    for sub, document_id in (("A", "2"), ("B", "2"), ("C", "1")):
+        with pytest.raises(MethodError) as refused:
+            box.added(sub, "c", document_id, {})
+        assert refused.value.error == "too-many-documents"
+    assert box.added("A", "c", "1", {"x": 2}) == changed(x=2)
+    assert box.changed("B", "c", "1", {"y": 2}) == changed(y=2)
+    box.removed("A", "c", "1")
+    assert box.added("C", "c", "2", {}) is not None
+    assert list(box.leave("C")) == [DocumentRemoved("c", "2")]
+    assert box.added("D", "c", "3", {}) is not None
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+def test_only_what_is_kept_is_counted(strategy: Strategy) -> None:
+    box = MergeBox({"c": strategy}, max_documents=1)
+    box.added("A", "c", "1", {})
+    box.removed("A", "c", "1")
+    box.added("A", "c", "2", {})
+    if strategy is Strategy.NO_MERGE_NO_HISTORY:
+        box.added("A", "c", "3", {})
+    else:
+        with pytest.raises(MethodError):
+            box.added("A", "c", "3", {})
 
 
 # The other strategies
