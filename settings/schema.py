@@ -118,6 +118,8 @@ class RpcSettings(_Section, frozen=True, kw_only=True):
     heartbeat_timeout_seconds: Seconds = 15.0
     """Silence after a ping, after which the connection counts as lost."""
     max_message_megabytes: Megabytes = 16
+    max_documents: Annotated[int, Meta(ge=1)] = 10_000
+    """How many documents the subscriptions of a session may have."""
 
 
 class LogSettings(_Section, frozen=True, kw_only=True):

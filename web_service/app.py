@@ -46,9 +46,11 @@ from web_service.api import (
     websocket,
 )
 from web_service.auth import Auth, AuthConfig
-from web_service.job_feed import JobFeed
+from web_service.feed import Feed
+from web_service.file_view import file_view
+from web_service.job_view import job_view
 from web_service.jobs import Jobs
-from web_service.live import Live
+from web_service.live import Feeds, Live
 from web_service.measure import measuring_middleware
 from web_service.problems import problem_middleware
 
@@ -82,7 +84,11 @@ async def run(settings: Settings) -> None:
         ]
         app = application(settings, database, clients, registry)
         await stack.enter_async_context(
-            running(app[keys.JOBS].run(), app[keys.FEED].run(), watch_loop_lag(registry))
+            running(
+                app[keys.JOBS].run(),
+                *(feed.run() for feed in app[keys.FEEDS]),
+                watch_loop_lag(registry),
+            )
         )
         runner = web.AppRunner(
             app,
@@ -108,7 +114,7 @@ def application(
 ) -> web.Application:
     """The aiohttp application with all of its parts and routes."""
     files, store = FileStore(database), JobStore(database)
-    feed = JobFeed(store)
+    feeds = Feeds(jobs=Feed("jobs", store, job_view), files=Feed("files", files, file_view))
     auth = Auth(
         UserStore(database),
         SessionStore(database, lifetime=timedelta(days=settings.web.session_days)),
@@ -119,7 +125,7 @@ def application(
         ),
     )
     jobs = Jobs(_offered_contracts(settings), clients, store, files)
-    live = Live(auth, jobs, store, feed)
+    live = Live(auth, jobs, store, feeds)
     app = web.Application(
         middlewares=[measuring_middleware(registry), problem_middleware, auth.origin_middleware],
     )
@@ -128,10 +134,12 @@ def application(
         live.methods,
         live.publications,
         custom_types=[OBJECT_ID],
-        config=ServerConfig(heartbeat=_heartbeat(settings.rpc)),
+        config=ServerConfig(
+            heartbeat=_heartbeat(settings.rpc), max_documents=settings.rpc.max_documents
+        ),
         on_connection=live.opened,
     )
-    app[keys.FEED] = feed
+    app[keys.FEEDS] = feeds
     app[keys.FILES] = files
     app[keys.HEALTH] = Health(
         "web",

@@ -13,9 +13,8 @@ from shared.models.order_store import OrderStore
 from shared.ops.health import Health
 from shared.rpc.server import Server
 from web_service.auth import Auth
-from web_service.job_feed import JobFeed
 from web_service.jobs import Jobs
-from web_service.live import Live
+from web_service.live import Feeds, Live
 
 
 class Uploads(NamedTuple):
@@ -27,7 +26,7 @@ class Uploads(NamedTuple):
 
 AUTH = web.AppKey("auth", Auth)
 DDP = web.AppKey("ddp", Server)
-FEED = web.AppKey("feed", JobFeed)
+FEEDS = web.AppKey("feeds", Feeds)
 FILES = web.AppKey("files", FileStore)
 HEALTH = web.AppKey("health", Health)
 JOBS = web.AppKey("jobs", Jobs)

@@ -5,13 +5,14 @@ follow the database, and the progress of one's own calls.
 """
 
 import functools
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from bson import ObjectId
 
+from shared.models.files import StoredFile
 from shared.models.job_store import JobStore
 from shared.models.jobs import Job
 from shared.models.passwords import Password
@@ -22,7 +23,7 @@ from shared.rpc.errors import MethodError, RpcError
 from shared.rpc.server import Method, MethodContext, Publication, Subscription
 from shared.rpc.session import Session
 from web_service.auth import Auth, token_of
-from web_service.job_feed import JobFeed
+from web_service.feed import Feed, Newest, One
 from web_service.jobs import Jobs, SubmitRequest
 from web_service.problems import Problem, problem_of
 
@@ -51,19 +52,26 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """The optional parameter of ``jobs.mine``."""
+    """The optional parameter of ``jobs.mine`` and ``files.mine``."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=_MAX_LIST)] = _DEFAULT_LIST
+
+
+class Feeds(NamedTuple):
+    """What lists can be followed."""
+
+    jobs: Feed[Job]
+    files: Feed[StoredFile]
 
 
 class Live:
     """What browsers, and other DDP clients, can call and subscribe to."""
 
-    def __init__(self, auth: Auth, jobs: Jobs, store: JobStore, feed: JobFeed) -> None:
+    def __init__(self, auth: Auth, jobs: Jobs, store: JobStore, feeds: Feeds) -> None:
         self._auth = auth
         self._jobs = jobs
         self._store = store
-        self._feed = feed
+        self._feeds = feeds
         self._long_calls = LongCalls()
         self._sessions: set[Session] = set()
 
@@ -94,11 +102,14 @@ class Live:
 
     @property
     def publications(self) -> Mapping[str, Publication]:
-        return {
-            "jobs.mine": self._publish_mine,
-            "jobs.one": self._publish_one,
-            **self._long_calls.publications,
+        own: dict[str, Publication] = {
+            "files.mine": self._publish_files,
+            "jobs.mine": self._publish_jobs,
+            "jobs.one": self._publish_job,
         }
+        return {name: _told(publication) for name, publication in own.items()} | dict(
+            self._long_calls.publications
+        )
 
     async def _log_in(self, context: MethodContext, asked: LoginRequest) -> dict[str, Any]:
         """``login`` as Meteor's accounts packages answer it."""
@@ -168,30 +179,42 @@ class Live:
         if job.state != "available":
             raise MethodError("not-ended", "Only a job that has ended can be run again.")
 
-    async def _publish_mine(
+    async def _publish_jobs(
         self,
         sub: Subscription,
         options: ListOptions = ListOptions(),  # noqa: B008 - frozen
     ) -> None:
-        if sub.user_id is None:
-            # Meteor's way: an empty list now, and the real one once somebody logs in.
-            sub.ready()
-            return
-        await self._feed.publish_mine(sub, ObjectId(sub.user_id), options.limit)
+        await _publish_newest(self._feeds.jobs, sub, options)
 
-    async def _publish_one(self, sub: Subscription, job_id: str) -> None:
-        if sub.user_id is None:
-            raise MethodError(401, "Please log in.")
-        await self._feed.publish_one(sub, ObjectId(sub.user_id), _object_id(job_id))
+    async def _publish_files(
+        self,
+        sub: Subscription,
+        options: ListOptions = ListOptions(),  # noqa: B008 - frozen
+    ) -> None:
+        await _publish_newest(self._feeds.files, sub, options)
 
-
-def _told(method: Method) -> Method:
-    """``method``, with the web service's own errors as DDP errors of the same code."""
-
-    @functools.wraps(method)  # the server checks parameters by the method's own signature
-    async def telling(context: MethodContext, *params: Any) -> Any:
+    async def _publish_job(self, sub: Subscription, job_id: str) -> None:
         try:
-            return await method(context, *params)
+            await self._feeds.jobs.publish(sub, One(_user_id(sub), _object_id(job_id)))
+        except LookupError:
+            raise _no_such_job() from None
+
+
+async def _publish_newest(feed: Feed[Any], sub: Subscription, options: ListOptions) -> None:
+    if sub.user_id is None:
+        # Meteor's way: an empty list now, and the real one once somebody logs in.
+        sub.ready()
+    else:
+        await feed.publish(sub, Newest(ObjectId(sub.user_id), options.limit))
+
+
+def _told(handler: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """``handler``, with the web service's own errors as DDP errors of the same code."""
+
+    @functools.wraps(handler)  # the server checks parameters by the handler's own signature
+    async def telling(context: MethodContext | Subscription, *params: Any) -> Any:
+        try:
+            return await handler(context, *params)
         except RpcError:
             raise
         except Exception as error:
@@ -202,7 +225,7 @@ def _told(method: Method) -> Method:
     return telling
 
 
-def _user_id(context: MethodContext) -> ObjectId:
+def _user_id(context: MethodContext | Subscription) -> ObjectId:
     if context.user_id is None:
         raise MethodError(401, "Please log in.")
     return ObjectId(context.user_id)

@@ -56,6 +56,22 @@ async def test_one_job_and_its_cancel(ann: Api) -> None:
         await eventually(lambda: client.documents("jobs")[job_id]["state"] == "cancelled")
 
 
+async def test_my_files_come_and_go(ann: Api, bob: Api) -> None:
+    async with DdpClient.connected(ann) as client, DdpClient.connected(bob) as other:
+        for each in (client, other):
+            await each.subscribe("files.mine", {"limit": 10})
+        _, stored = await ann.upload(b"hello", "a.txt", "text/plain")
+        file_id = stored.pop("id")
+        shown = await eventually(lambda: client.documents("files").get(file_id))
+        assert shown is not None
+        assert shown.keys() == stored.keys()
+        assert (shown["filename"], shown["size"]) == ("a.txt", 5)
+        assert shown["createdAt"].keys() == shown["expiresAt"].keys() == {"$date"}
+        assert (await ann.json("DELETE", f"/api/files/{file_id}"))[0] == 204
+        await eventually(lambda: file_id not in client.documents("files"))
+        assert other.documents("files") == {}
+
+
 async def test_a_ddp_client_without_a_cookie_logs_in_by_password_and_resumes(
     stack: Stack, nobody: Api
 ) -> None:

@@ -11,6 +11,7 @@ from bson import ObjectId
 from shared.models.errors import FileTooLarge
 from shared.models.files import StoredFile
 from web_service.body import file_chunks, file_part, json_response, too_large
+from web_service.file_view import file_view
 from web_service.keys import AUTH, FILES, UPLOADS
 from web_service.problems import Problem, not_found
 
@@ -37,7 +38,7 @@ async def upload(request: web.Request) -> web.Response:
     if stored.size == 0:
         await request.app[FILES].delete(stored.id, user.id)
         raise Problem(400, "empty-file", "The file is empty. Choose another one.")
-    return json_response(_view(stored), status=201)
+    return json_response({"id": str(stored.id), **file_view(stored)}, status=201)
 
 
 async def download(request: web.Request) -> web.StreamResponse:
@@ -110,16 +111,6 @@ def _clean_name(filename: str | None) -> str:
     """The last part of a name that a client made up, without control characters."""
     name = re.split(r"[/\\]", filename or "")[-1]
     return "".join(c for c in name if c.isprintable())[:200].strip() or "file"
-
-
-def _view(stored: StoredFile) -> dict[str, object]:
-    return {
-        "id": str(stored.id),
-        "filename": stored.filename,
-        "contentType": stored.content_type,
-        "size": stored.size,
-        "expiresAt": stored.expires_at,
-    }
 
 
 def _file_id(request: web.Request) -> ObjectId:

@@ -10,10 +10,12 @@ from typing import Any, ClassVar, Self
 
 import pytest
 from pymongo.errors import AutoReconnect
+from structlog.testing import capture_logs
 
 from scripts.supervisor import mongod
-from shared.models.changes import RESYNC, Change, watch
+from shared.models.changes import RESYNC, Change, watch, watch_as
 from shared.models.database import Database, Driver, open_database
+from shared.models.errors import MalformedDocument
 from shared.models.types import Document
 
 
@@ -84,6 +86,25 @@ async def test_large_documents_do_not_end_the_stream(database: Database) -> None
         await watcher.next()
         await things.update_one({"_id": 1}, {"$set": {"data": b"x" * 9_000_000}})
         assert (await watcher.next()).kind == "update"
+
+
+async def test_a_document_that_can_not_be_read_does_not_stop_the_others(
+    database: Database,
+) -> None:
+    def read(document: Document) -> int:
+        if "n" not in document:
+            raise MalformedDocument("things", document["_id"], "no n")
+        n: int = document["n"]
+        return n
+
+    async with aclosing(watch_as(database, "things", read)) as stream:
+        assert await anext(stream) == RESYNC
+        await database.collection("things").insert_many([{"_id": 1}, {"_id": 2, "n": 5}])
+        await database.collection("things").delete_one({"_id": 1})
+        with capture_logs() as logs:
+            assert await anext(stream) == Change[int]("insert", 2, 5)  # type: ignore[arg-type]
+        assert await anext(stream) == Change[int]("delete", 1, None)  # type: ignore[arg-type]
+        assert [(e["event"], e["id"]) for e in logs] == [("changes.malformed", "1")]
 
 
 @pytest.mark.parametrize("signal", ["kill", "terminate"])

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from gridfs.asynchronous import AsyncGridFSBucket
 from pymongo import AsyncMongoClient
 from pymongo.errors import AutoReconnect
 
+from shared.models.changes import Change
 from shared.models.database import Database
 from shared.models.errors import FileDamaged, FileExists, FileMissing, FileTooLarge
 from shared.models.file_store import FileStore
@@ -290,3 +292,12 @@ async def test_abandoned_chunks_are_pruned_after_an_hour(
     assert len(await all_of(database, "fs.chunks")) == 8
     await files.prune(now() + timedelta(hours=2))
     assert {chunk["files_id"] for chunk in await all_of(database, "fs.chunks")} == {file.id}
+
+
+async def test_files_are_watched_as_they_come_and_go(files: FileStore) -> None:
+    async with aclosing(files.watch()) as changes:
+        assert (await anext(changes)).kind == "resync"
+        file = await stored(files)
+        assert await anext(changes) == Change("insert", file.id, file)
+        await files.delete(file.id, ME)
+        assert await anext(changes) == Change("delete", file.id, None)

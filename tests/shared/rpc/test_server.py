@@ -13,6 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
+from shared.rpc.ddp.document import Document
 from shared.rpc.ddp.heartbeat import HeartbeatConfig
 from shared.rpc.ejson import UNDEFINED
 from shared.rpc.errors import MethodError
@@ -404,6 +405,35 @@ async def test_a_failing_publisher(world: World, raised: Exception, code: Any) -
         assert found[2]["error"]["error"] == code
         logged = [e["publication"] for e in logs if e["event"] == "rpc.publication_failed"]
         assert logged == (["failing"] if code == 500 else [])
+
+
+async def test_a_document_too_many_ends_the_subscription_that_wanted_it(world: World) -> None:
+    subs: list[Subscription] = []
+
+    async def items(sub: Subscription, *ids: str) -> None:
+        subs.append(sub)
+        for document_id in ids:
+            sub.added("items", document_id, {})
+        sub.ready()
+
+    config = ServerConfig(max_documents=2)
+    async with raw(await world.serve(publications={"items": items}, config=config)) as talk:
+        await talk.send({"msg": "sub", "id": "1", "name": "items", "params": ["a", "b"]})
+        assert [m["msg"] for m in await talk.take(3)] == ["added", "added", "ready"]
+        await talk.send({"msg": "sub", "id": "2", "name": "items", "params": ["c"]})
+        refused = await talk.next()
+        assert (refused["msg"], refused["id"]) == ("nosub", "2")
+        assert refused["error"]["error"] == "too-many-documents"
+
+        subs[0].removed("items", "a")
+        subs[0].added("items", "c", Document({"n": 1}))
+        subs[0].replaced("items", "c", Document({"n": 2}))
+        found = await talk.take(3)
+        assert [m["msg"] for m in found] == ["removed", "added", "changed"]
+        subs[0].added("items", "d", {})
+        found = await talk.take(3)
+        assert [m["msg"] for m in found] == ["removed", "removed", "nosub"]
+        assert found[2]["error"]["error"] == "too-many-documents"
 
 
 async def test_a_change_of_what_was_not_added_is_an_internal_error(world: World) -> None:
