@@ -7,9 +7,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from benchmarks import calls, pool, web
+from benchmarks import calls, pool, sessions, web
 
-BENCHMARKS: dict[str, ModuleType] = {"calls": calls, "web": web, "pool": pool}
+BENCHMARKS: dict[str, ModuleType] = {"calls": calls, "web": web, "pool": pool, "sessions": sessions}
 
 
 def main() -> int:
@@ -17,13 +17,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./scripts/bench", description=__doc__)
     parser.add_argument("name", nargs="?", choices=sorted(BENCHMARKS), help="default: all")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    parser.add_argument("--sessions", type=int, metavar="N", help="of sessions; default: 10,000")
     options = parser.parse_args()
     names = [options.name] if options.name else list(BENCHMARKS)
     figures: dict[str, Any] = {}
     for name in names:
         benchmark = BENCHMARKS[name]
         print(f"\n## {name}: {(benchmark.__doc__ or '').partition(chr(10))[0]}\n", flush=True)
-        figures[name] = benchmark.run()
+        sized = (options.sessions,) if name == "sessions" and options.sessions else ()
+        figures[name] = benchmark.run(*sized)
         print(benchmark.table(figures[name]), flush=True)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
