@@ -253,8 +253,8 @@ class Model:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_33_any_sequence_shows_the_client_each_fields_earliest_value(seed: int) -> None:
-    """Whatever is published, as mappings or as shared documents, in whichever order."""
+def test_33_any_sequence_leaves_the_client_with_the_union(seed: int) -> None:
+    """Of each field the earliest value, whether mappings or shared documents are published."""
     draw = random.Random(seed)
     box, model, seen = MergeBox(), Model(), dict[str, dict[str, Any]]()
     shared = [Document({n: draw.randrange(2) for n in draw.sample("xyz", 2)}) for _ in range(6)]
