@@ -21,6 +21,10 @@ Seconds = Annotated[float, Meta(gt=0)]
 Days = Annotated[float, Meta(gt=0)]
 Megabytes = Annotated[int, Meta(ge=1)]
 """Of 1,000,000 bytes."""
+Kilobytes = Annotated[int, Meta(ge=1)]
+"""Of 1,000 bytes."""
+SecondsOrOff = Annotated[float, Meta(ge=0)]
+"""0 switches it off."""
 Host = Annotated[str, Meta(min_length=1)]
 WebSocketUrl = Annotated[str, Meta(pattern="^wss?://.")]
 Origin = Annotated[str, Meta(pattern="^https?://[^/]+$")]
@@ -117,9 +121,31 @@ class RpcSettings(_Section, frozen=True, kw_only=True):
     """Silence after which a ping is sent."""
     heartbeat_timeout_seconds: Seconds = 15.0
     """Silence after a ping, after which the connection counts as lost."""
+    connect_seconds: Seconds = 20.0
+    """How long a connection may be open without having introduced itself."""
+    idle_seconds: SecondsOrOff = 0.0
+    """A session that neither asks nor subscribes for so long is closed."""
+    resume_seconds: SecondsOrOff = 15.0
+    """How long a session waits for its client to come back over another connection."""
+    replay_kilobytes: Kilobytes = 1_000
+    """Of each session: what is kept for that, and what may wait meanwhile."""
     max_message_megabytes: Megabytes = 16
     max_documents: Annotated[int, Meta(ge=1)] = 10_000
     """How many documents the subscriptions of a session may have."""
+    max_nesting_depth: Annotated[int, Meta(ge=8, le=500)] = 100
+    """Of a message; its own object and its parameters' array count."""
+    max_outstanding_methods: Annotated[int, Meta(ge=1)] = 2_000
+    """Methods of one session that run or wait; further ones are refused as busy."""
+    max_queued_megabytes: Megabytes = 32
+    """What may wait in the queue of one session; more is refused as busy."""
+    max_subscriptions: Annotated[int, Meta(ge=1)] = 1_000
+    """Of one session at a time."""
+    outbox_high_kilobytes: Kilobytes = 1_000
+    """While more waits to be sent to a client, nothing is read from it…"""
+    outbox_low_kilobytes: Kilobytes = 250
+    """…until no more than this waits."""
+    outbox_limit_megabytes: Megabytes = 32
+    """A client for which more waits is closed: it reads too slowly."""
 
 
 class LogSettings(_Section, frozen=True, kw_only=True):

@@ -134,9 +134,7 @@ def application(
         live.methods,
         live.publications,
         custom_types=[OBJECT_ID],
-        config=ServerConfig(
-            heartbeat=_heartbeat(settings.rpc), max_documents=settings.rpc.max_documents
-        ),
+        config=_server_config(settings.rpc),
         on_connection=live.opened,
     )
     app[keys.FEEDS] = feeds
@@ -185,6 +183,24 @@ def _client(settings: Settings, url: str) -> Client:
                 max_message_bytes=settings.rpc.max_message_megabytes * 1_000_000
             ),
         ),
+    )
+
+
+def _server_config(settings: RpcSettings) -> ServerConfig:
+    return ServerConfig(
+        heartbeat=_heartbeat(settings),
+        connect_timeout=settings.connect_seconds,
+        idle_timeout=settings.idle_seconds,
+        resume_timeout=settings.resume_seconds,
+        replay_bytes=settings.replay_kilobytes * 1_000,
+        max_depth=settings.max_nesting_depth,
+        max_methods=settings.max_outstanding_methods,
+        max_queued_bytes=settings.max_queued_megabytes * 1_000_000,
+        max_subscriptions=settings.max_subscriptions,
+        max_documents=settings.max_documents,
+        outbox_high=settings.outbox_high_kilobytes * 1_000,
+        outbox_low=settings.outbox_low_kilobytes * 1_000,
+        outbox_limit=settings.outbox_limit_megabytes * 1_000_000,
     )
 
 

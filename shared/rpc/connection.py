@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
+import msgspec
 import structlog
 
 from shared.rpc.transport import Transport
@@ -14,10 +15,18 @@ log = structlog.get_logger()
 _LAST_TEXTS_SECONDS = 1.0
 """How long a slow reader may hold up a close, so that it still gets its last texts."""
 
-
-MAX_BACKLOG_BYTES = 32_000_000
-"""What may wait for a slow reader; one that has more waiting is closed."""
 POLICY_VIOLATION = 1008
+
+
+class Marks(msgspec.Struct, frozen=True):
+    """How many bytes may wait for the other side."""
+
+    high: int = 1_000_000
+    """Above this, nothing is read from it…"""
+    low: int = 250_000
+    """…until no more than this waits."""
+    limit: int = 32_000_000
+    """Above this, it reads too slowly, and is closed."""
 
 
 class Session(Protocol):
@@ -25,18 +34,23 @@ class Session(Protocol):
 
     @property
     def has_texts_to_send(self) -> bool: ...
+    @property
+    def bytes_to_send(self) -> int: ...
     def receive(self, text: str | bytes, now: float) -> None: ...
     def texts_to_send(self) -> list[bytes]: ...
+    def other_side_is_alive(self) -> None: ...
     def next_timer(self) -> float | None: ...
     def handle_timer(self, now: float) -> None: ...
 
 
 class Pump:
-    """Moves texts and time between a session and a transport, until that is closed.
+    """Moves texts and time between a session and a transport, until that is closed."""
 
-    ``on_events`` is called, never concurrently, whenever the session may have events;
-    ``on_text`` with each text, before the session takes it in.
-    """
+    __slots__ = (
+        *("_close_with", "_group", "_is_sending", "_is_woken", "_marks", "_on_events"),
+        *("_on_flood", "_on_text", "_progress", "_sender", "_sending_bytes", "_session"),
+        *("_timer", "_transport", "_waiters"),
+    )
 
     def __init__(
         self,
@@ -44,121 +58,170 @@ class Pump:
         transport: Transport,
         on_events: Callable[[], None],
         on_text: Callable[[str | bytes], None] | None = None,
+        *,
+        marks: Marks | None = None,
+        on_flood: Callable[[], None] | None = None,
     ) -> None:
-        self._session = session
+        """``on_events`` is called whenever the session may have events, never concurrently.
+
+        ``on_text``: with each text, before the session takes it in.
+        ``on_flood``: when the transport is closed because its other side reads too slowly.
+        """
+        self._session: Session | None = session  # None: it goes on elsewhere
         self._transport = transport
         self._on_events = on_events
         self._on_text = on_text
-        self._loop = asyncio.get_running_loop()
-        self._wake = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._sending = False
-        self._backlog: list[bytes] = []
-        self._backlog_bytes = 0  # what is being sent at the moment counts too
-        self._closing = False
+        self._on_flood = on_flood
+        self._marks = marks or Marks()
+        self._is_sending = False
+        self._sending_bytes = 0
+        self._is_woken = False
+        self._sender: asyncio.Task[None] | None = None
+        self._progress: asyncio.Event | None = None
+        self._waiters = 0  # for progress
+        self._close_with: tuple[int, str] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._group: asyncio.TaskGroup | None = None
 
-    async def run(self) -> None:
-        """Work until the transport is closed. Being cancelled leaves it open."""
-        async with asyncio.TaskGroup() as self._group:
-            sender = self._group.create_task(self._send_forever())
+    async def run(self, texts: AsyncIterator[str | bytes] | None = None) -> None:
+        """Work until the transport is closed. Being cancelled leaves it open.
+
+        ``texts``: what is left of the transport's, if somebody has begun to read them.
+        """
+        async with asyncio.TaskGroup() as group:
+            self._group = group
             try:
+                if self._close_with is not None:
+                    group.create_task(self._close(*self._close_with))
                 self.flush_soon()
                 self._arm_timer()
-                await self._receive_all()
+                await self._receive_all(aiter(self._transport) if texts is None else texts)
             finally:
-                sender.cancel()
+                self._group = None
+                if self._sender is not None:
+                    self._sender.cancel()
                 if self._timer is not None:
                     self._timer.cancel()
 
     def flush_soon(self) -> None:
         """Have the session's texts sent, together with all others of this moment."""
-        if self._session.has_texts_to_send:
-            if self._sending:
-                self._take_texts()
-                if self._backlog_bytes > MAX_BACKLOG_BYTES:
-                    self._give_up()
-            self._wake.set()
+        if self._is_woken or self._session is None or not self._session.has_texts_to_send:
+            return
+        if self._is_sending:
+            if self._waiting_bytes() > self._marks.limit:
+                self._give_up()
+        elif self._group is not None:
+            self._is_woken = True
+            self._sender = self._group.create_task(self._wake_up())
 
     async def flush(self) -> None:
         """Send the session's texts now; returns at once if somebody is about it."""
-        if self._sending:
+        if self._is_sending:
             return
-        self._sending = True
-        self._idle.clear()
+        self._is_sending = True
         try:
-            while texts := self._next_texts():
-                size = self._backlog_bytes
+            while self._session is not None and (texts := self._session.texts_to_send()):
+                self._sending_bytes = sum(map(len, texts))
                 await self._transport.send(texts)
-                self._backlog_bytes -= size
+                self._made_progress()
         finally:
-            self._sending = False
-            self._idle.set()
-            if self._backlog or self._session.has_texts_to_send:
-                self._wake.set()  # we were cancelled: the sender goes on
+            self._is_sending = False
+            self._sending_bytes = 0
+            self._made_progress()
+            self.flush_soon()  # if we were cancelled, somebody else goes on
 
-    def _next_texts(self) -> list[bytes]:
-        self._take_texts()
-        texts, self._backlog = self._backlog, []
-        return texts
-
-    def _take_texts(self) -> None:
-        texts = self._session.texts_to_send()
-        self._backlog += texts
-        self._backlog_bytes += sum(map(len, texts))
-
-    def _give_up(self) -> None:
-        """The other side reads too slowly for what is sent to it."""
-        self._backlog.clear()
-        self._backlog_bytes = 0
-        if self._group is not None and not self._closing:
-            self._closing = True
-            log.warning("rpc.reader_too_slow", limit_bytes=MAX_BACKLOG_BYTES)
-            self._group.create_task(self._transport.close(POLICY_VIOLATION, "reading too slowly"))
+    async def room(self) -> None:
+        """If very much waits to be sent, wait until the other side has taken it."""
+        if self._waiting_bytes() > self._marks.high:
+            self.flush_soon()
+            await self._until(lambda: self._waiting_bytes() <= self._marks.low)
 
     def close_soon(self, code: int, reason: str) -> None:
         """Send what there is to send, then close the transport. The first call counts."""
-        if self._group is not None and not self._closing:
-            self._closing = True
-            self._group.create_task(self._close(code, reason))
+        if self._close_with is None:
+            self._close_with = code, reason
+            if self._group is not None:
+                self._group.create_task(self._close(code, reason))
+
+    def let_go(self, code: int, reason: str) -> None:
+        """Take nothing more from the session nor give it anything, and close the transport."""
+        self._session = None
+        self._made_progress()
+        self.close_soon(code, reason)
+
+    # Inside
+
+    def _waiting_bytes(self) -> int:
+        session = self._session
+        return self._sending_bytes + (0 if session is None else session.bytes_to_send)
+
+    def _give_up(self) -> None:
+        """The other side reads too slowly for what is sent to it."""
+        if self._group is None or self._close_with is not None:
+            return
+        self._close_with = POLICY_VIOLATION, "reading too slowly"
+        log.warning("rpc.reader_too_slow", limit_bytes=self._marks.limit)
+        self._group.create_task(self._transport.close(*self._close_with))
+        self._session = None
+        self._made_progress()
+        if self._on_flood is not None:
+            self._on_flood()
 
     async def _close(self, code: int, reason: str) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_TEXTS_SECONDS):
-                await self._idle.wait()
+                await self._until(lambda: not self._is_sending)
                 await self.flush()
         await self._transport.close(code, reason)
 
-    async def _send_forever(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            await self.flush()
+    async def _wake_up(self) -> None:
+        self._is_woken = False
+        await self.flush()
 
-    async def _receive_all(self) -> None:
-        session, loop = self._session, self._loop
-        async for text in self._transport:
+    async def _receive_all(self, texts: AsyncIterator[str | bytes]) -> None:
+        clock = asyncio.get_running_loop().time
+        async for text in texts:
+            if (session := self._session) is None:
+                continue
             if self._on_text is not None:
                 self._on_text(text)
-            session.receive(text, loop.time())
+            session.receive(text, clock())
             self._on_events()
-            if session.has_texts_to_send:
-                self._wake.set()
+            if not self._is_woken:
+                self.flush_soon()
             self._arm_timer()
+            await self.room()
+
+    async def _until(self, reached: Callable[[], bool]) -> None:
+        """Wait until enough has been sent, or the session goes on elsewhere."""
+        self._waiters += 1
+        try:
+            while self._session is not None and not reached():
+                if self._progress is None:
+                    self._progress = asyncio.Event()
+                self._progress.clear()
+                await self._progress.wait()
+        finally:
+            self._waiters -= 1
+
+    def _made_progress(self) -> None:
+        if self._waiters and self._progress is not None:
+            self._progress.set()
+            if self._session is not None:  # we don't read what else could show it
+                self._session.other_side_is_alive()
 
     def _arm_timer(self) -> None:
         """Wake up when the session wants to, or earlier: a vain call does no harm."""
-        due = self._session.next_timer()
+        due = None if self._session is None else self._session.next_timer()
         if due is not None and (self._timer is None or self._timer.when() > due):
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = self._loop.call_at(due, self._on_timer)
+            self._timer = asyncio.get_running_loop().call_at(due, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
-        self._session.handle_timer(self._loop.time())
-        self._on_events()
-        self.flush_soon()
-        self._arm_timer()
+        if self._session is not None:
+            self._session.handle_timer(asyncio.get_running_loop().time())
+            self._on_events()
+            self.flush_soon()
+            self._arm_timer()

@@ -1,33 +1,37 @@
-"""Runs one session of a server: its methods and publications, on its connection."""
+"""Runs one session of a server: its methods and publications, over all its connections."""
 
 import asyncio
 import contextvars
 import functools
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from itertools import count
 from typing import Any, Literal
 
 import msgspec
 
-from shared.rpc.connection import Pump
+from shared.rpc.connection import POLICY_VIOLATION, Marks, Pump
 from shared.rpc.context import MethodContext, Subscription
+from shared.rpc.ddp.config import ServerConfig
 from shared.rpc.ddp.events import (
     Closed,
+    Dropped,
     MethodCalled,
     ServerEvent,
-    SessionStarted,
     Subscribed,
     Unsubscribed,
 )
+from shared.rpc.ddp.handshake import Greeting
 from shared.rpc.ddp.merge_box import Strategy
-from shared.rpc.ddp.server import ServerConfig, ServerSession
+from shared.rpc.ddp.remembered import Remembered
+from shared.rpc.ddp.server import ServerSession
 from shared.rpc.ddp.view import View
 from shared.rpc.ejson import Ejson
 from shared.rpc.errors import MethodError
 from shared.rpc.rate_limit import Call, RateLimiter
 from shared.rpc.session import Session, call_back, told
 from shared.rpc.signature import Signature
-from shared.rpc.transport import NORMAL_CLOSURE, Peer, Transport
+from shared.rpc.tasks import Tasks
+from shared.rpc.transport import GOING_AWAY, NORMAL_CLOSURE, Peer, Transport
 
 _METHODS_IN_A_ROW = 64
 """How many methods that never wait may run before the rest of the loop has its turn."""
@@ -42,37 +46,59 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """Publications that every session gets, by an id of the server's; more may come."""
     ejson: Ejson
     config: ServerConfig
+    marks: Marks
     strategies: Mapping[str, Strategy]
     rate_limiter: RateLimiter
     forwarded_count: int
+    tasks: Tasks
+    """Where the handlers of all sessions run."""
     on_connection: Sequence[Callable[[Session], None]]
     """Hooks; more may come, and some may go."""
     on_message: Sequence[Callable[[Session, str | bytes], None]]
 
 
 class SessionRunner:
-    """One session, from its connection's first byte to its last."""
+    """One session, from its first connection's greeting until it ends."""
+
+    __slots__ = (
+        *("_context", "_is_introduced", "_offer", "_on_end", "_protocol", "_publishers"),
+        *("_pump", "_reruns", "_subscriptions", "_tasks", "evidence", "session"),
+    )
 
     def __init__(
-        self, offer: Offer, session_id: str, transport: Transport, peer: Peer, user_id: str | None
+        self,
+        offer: Offer,
+        session_id: str,
+        greeting: Greeting,
+        peer: Peer,
+        user_id: str | None,
+        *,
+        remembered: Remembered | None,
+        on_end: Callable[["SessionRunner"], None],
     ) -> None:
+        """``remembered`` is what the session knew that the client had before."""
         self._offer = offer
+        self._on_end = on_end
         self._protocol = ServerSession(
             session_id,
+            greeting.version,
             methods=offer.methods,
             publications=offer.publications,
             ejson=offer.ejson,
             config=offer.config,
             now=asyncio.get_running_loop().time(),
             strategies=offer.strategies,
+            remembered=remembered,
         )
-        self._pump = Pump(self._protocol, transport, self._act_on_events, self._heard)
+        self._pump: Pump | None = None  # None while there is no connection
+        self._is_introduced = False
         self._context = contextvars.copy_context()
-        self._group = asyncio.TaskGroup()
-        self._handlers: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(within=offer.tasks)
         self._subscriptions: dict[Subscribed, Subscription] = {}
         self._publishers: dict[Subscribed, asyncio.Task[None]] = {}
         self._reruns: dict[Subscribed, asyncio.Future[None]] = {}
+        self.evidence = user_id
+        """Who its first connection was logged in as; only such a one may go on with it."""
         self.session = Session(
             session_id,
             peer=peer,
@@ -81,21 +107,59 @@ class SessionRunner:
             forwarded_count=offer.forwarded_count,
         )
 
-    async def run(self) -> None:
-        """Work until the connection is closed, then end everything that runs on it."""
-        async with self._group:
-            try:
-                await self._pump.run()
-            finally:
-                self._end()
+    # Connections come and go
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it has no connection, and might be resumed."""
+        return self._pump is None and self._protocol.is_open
+
+    async def carry(self, transport: Transport, texts: AsyncIterator[str | bytes]) -> None:
+        """Go on over this connection until it is closed; then wait for another, or end."""
+        pump = self._pump = Pump(
+            self._protocol,
+            transport,
+            self._act_on_events,
+            self._heard,
+            marks=self._offer.marks,
+            on_flood=self._flooded,
+        )
+        if not self._is_introduced:
+            self._is_introduced = True
+            self._introduce()
+        try:
+            await pump.run(texts)
+        finally:
+            if self._pump is pump:
+                self._pump = None
+                if self._protocol.is_open:
+                    self._lost(transport.close_code)
+
+    def resume(self, greeting: Greeting, peer: Peer) -> bool:
+        """Prepare to go on over another connection; False if something would be missing.
+
+        One that is still open, which the client has given up, is closed.
+        """
+        now = asyncio.get_running_loop().time()
+        if not self._protocol.resume(greeting, now):
+            return False
+        pump, self._pump = self._pump, None
+        if pump is not None:
+            pump.let_go(NORMAL_CLOSURE, "the session goes on elsewhere")
+        self.session.peer = peer
+        return True
 
     def close(self, code: int, reason: str) -> None:
-        """Send what there is to send, then close the connection."""
+        """Send what there is to send, then close the connection. The session has ended."""
         self._protocol.close(code, reason)
         self._act_on_events()
 
+    def legacy(self) -> Remembered | None:
+        """What the client's next session must know of this one, which has ended."""
+        return self._protocol.legacy()
+
     def start_universal(self, universal_id: str) -> None:
-        """Start a publication that nobody asked for; not before the session has begun."""
+        """Start a publication that nobody asked for."""
         self._protocol.start_universal(universal_id)
         self._act_on_events()
 
@@ -109,7 +173,10 @@ class SessionRunner:
         return self._protocol.is_blocking(handler)
 
     def flush_soon(self) -> None:
-        self._pump.flush_soon()
+        if self._pump is not None:
+            self._pump.flush_soon()
+        else:
+            self._act_on_events()  # too much may wait by now
 
     def unblock(self, handler: MethodCalled | Subscribed) -> None:
         self._protocol.unblock(handler)
@@ -118,19 +185,19 @@ class SessionRunner:
             if rerun is not None and not rerun.done():
                 rerun.set_result(None)
         self._act_on_events()
-        self._pump.flush_soon()
+        self.flush_soon()
 
     def begin_write(self, call: MethodCalled) -> bool:
         return self._protocol.begin_write(call)
 
     def end_write(self, call: MethodCalled) -> None:
         self._protocol.end_write(call)
-        self._pump.flush_soon()
+        self.flush_soon()
 
     def end_subscription(self, subscribed: Subscribed, error: MethodError | None) -> None:
         self.view.end(subscribed, error)
         self._stop(subscribed)
-        self._pump.flush_soon()
+        self.flush_soon()
 
     async def set_user_id(self, user_id: str | None) -> None:
         self.session.user_id = user_id
@@ -161,15 +228,30 @@ class SessionRunner:
                 self._start_publication(event)
             case Unsubscribed():
                 self._stop(event.subscription)
-            case SessionStarted():
-                self._started()
+            case Dropped():
+                self._drop(event.code, event.reason)
             case Closed():
-                self._pump.close_soon(event.code, event.reason)
+                self._end(event.code, event.reason)
 
-    def _started(self) -> None:
-        self._introduce()
-        for universal_id in list(self._offer.universal):
-            self.start_universal(universal_id)
+    def _drop(self, code: int, reason: str) -> None:
+        """The client is silent: the session has no use for this connection."""
+        pump, self._pump = self._pump, None
+        if pump is not None:
+            pump.let_go(code, reason)
+            self._lost(None)
+
+    def _lost(self, close_code: int | None) -> None:
+        """There is no connection any more; ``close_code`` is what the client said to that."""
+        if close_code == GOING_AWAY:
+            self._protocol.leave()  # a browser leaves the page: nobody is there to come back
+        elif self._offer.config.resume_timeout:
+            self._protocol.detach()
+        else:
+            self._protocol.close(NORMAL_CLOSURE, "")
+        self._act_on_events()
+
+    def _flooded(self) -> None:
+        self.close(POLICY_VIOLATION, "reading too slowly")
 
     def _introduce(self) -> None:
         try:
@@ -178,9 +260,11 @@ class SessionRunner:
         except Exception as error:  # noqa: BLE001 -- told() logs it
             told(error, "rpc.connection_refused", session=self.session.id)
             self.session.close("internal error")
+        for universal_id in list(self._offer.universal):
+            self.start_universal(universal_id)
 
     def _heard(self, text: str | bytes) -> None:
-        if self._offer.on_message and self._protocol.version:
+        if self._offer.on_message:
             for hook in list(self._offer.on_message):
                 call_back(functools.partial(hook, self.session, text))
 
@@ -199,10 +283,7 @@ class SessionRunner:
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         # not the context of whoever unblocked: what they bound to it is theirs
-        task = self._group.create_task(work, context=self._context.copy())
-        self._handlers.add(task)
-        task.add_done_callback(self._handlers.discard)
-        return task
+        return self._tasks.start(work, self._context.copy())
 
     async def _run_methods(self, call: MethodCalled) -> None:
         """Run a method, and as long as none of them waits, all that are queued behind.
@@ -210,6 +291,8 @@ class SessionRunner:
         That saves a task for each, and their answers travel together.
         """
         for number in count(1):
+            if self._pump is not None:
+                await self._pump.room()  # a client that does not read gets nothing more to do
             await self._run_method(call)
             following = self._take_method()
             if following is None:
@@ -217,11 +300,14 @@ class SessionRunner:
             if contextvars.copy_context() != self._context:  # not fit for the next one
                 self._act(following)
                 break
-            self._pump.flush_soon()
+            self.flush_soon()
             if number % _METHODS_IN_A_ROW == 0:
                 await asyncio.sleep(0)
             call = following
-        await self._pump.flush()
+        if self._pump is not None:
+            await self._pump.flush()
+        else:
+            self._act_on_events()
 
     def _take_method(self) -> MethodCalled | None:
         following = None
@@ -288,13 +374,13 @@ class SessionRunner:
         if publisher is not None and publisher is not asyncio.current_task():
             publisher.cancel()
 
-    def _end(self) -> None:
-        self._protocol.close(NORMAL_CLOSURE, "")
-        self._protocol.events()
+    def _end(self, code: int, reason: str) -> None:
+        if self._pump is not None:
+            self._pump.close_soon(code, reason)
+        self._on_end(self)
         for subscribed in list(self._subscriptions):
             self._stop(subscribed)
-        for task in self._handlers:
-            task.cancel()
+        self._tasks.cancel()
         self.session.ended()
 
 

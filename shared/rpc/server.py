@@ -6,26 +6,33 @@
     await server.serve(transport, peer)     # once per connection, until it is closed
 
 A method that raises :class:`~shared.rpc.errors.MethodError` says what its caller is told;
-any other exception is logged, and the caller is told 500. When a session ends, its
-running methods and publications are cancelled.
+any other exception is logged, and the caller is told 500.
+
+A session outlives its connection for a while, so that a client that comes back in time goes
+on with it as if nothing had happened. When it ends, its methods and publications are
+cancelled.
 """
 
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from shared.rpc.connection import Marks
 from shared.rpc.context import MethodContext, Subscription
+from shared.rpc.ddp.config import ServerConfig
+from shared.rpc.ddp.handshake import Greeting, read_greeting
 from shared.rpc.ddp.merge_box import Strategy
 from shared.rpc.ddp.random_stream import ID_ALPHABET
-from shared.rpc.ddp.server import ServerConfig
 from shared.rpc.ejson import CustomType, Ejson
 from shared.rpc.rate_limit import RateLimiter, Rule
 from shared.rpc.runner import Offer, SessionRunner
 from shared.rpc.session import Session
+from shared.rpc.sessions import Sessions
 from shared.rpc.signature import Signature
-from shared.rpc.transport import GOING_AWAY, Peer, Transport
+from shared.rpc.tasks import Tasks
+from shared.rpc.transport import GOING_AWAY, NORMAL_CLOSURE, Peer, Transport
 
 Method = Callable[..., Awaitable[Any]]
 """``async def method(context: MethodContext, *params) -> result``
@@ -70,6 +77,8 @@ class Server:
         self._on_connection: list[OnConnection] = []
         self._on_message: list[OnMessage] = []
         self._universal: dict[str, tuple[Publication, Signature]] = {}
+        self._config = config = config or ServerConfig()
+        self._tasks = Tasks()
         self._offer = Offer(
             methods={name: (method, Signature(method)) for name, method in methods.items()},
             publications={
@@ -78,14 +87,18 @@ class Server:
             },
             universal=self._universal,
             ejson=Ejson(custom_types),
-            config=config or ServerConfig(),
+            config=config,
+            marks=Marks(config.outbox_high, config.outbox_low, config.outbox_limit),
             strategies=dict(strategies or {}),
             rate_limiter=rate_limiter or RateLimiter(),
             forwarded_count=forwarded_count,
+            tasks=self._tasks,
             on_connection=self._on_connection,
             on_message=self._on_message,
         )
-        self._running: set[SessionRunner] = set()
+        self._sessions = Sessions(config.resume_timeout)
+        self._serving: set[Transport] = set()
+        self._greeting: set[Transport] = set()
         self._none_left = asyncio.Event()
         self._is_closing = False
         if on_connection is not None:
@@ -96,25 +109,28 @@ class Server:
     @property
     def connections(self) -> int:
         """How many connections are being served now."""
-        return len(self._running)
+        return len(self._serving)
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions there are, those included that wait for their client."""
+        return len(self._sessions)
 
     async def serve(
         self, transport: Transport, peer: Peer | None = None, *, user_id: str | None = None
     ) -> None:
         """Serve one connection until it is closed. Being cancelled closes it (1001).
 
-        ``user_id`` is who is logged in from the start, for instance by a cookie.
+        ``user_id`` is who is logged in from the start, for instance by a cookie. A client
+        goes on with a session only if it is the same as when that began.
         """
-        if self._is_closing:
-            await transport.close(GOING_AWAY, "the server is closing")
-            return
-        runner = SessionRunner(self._offer, _new_id(), transport, peer or Peer(), user_id)
-        self._running.add(runner)
+        self._serving.add(transport)
         try:
-            await runner.run()
+            if not self._is_closing:
+                await self._serve(transport, peer or Peer(), user_id)
         finally:
-            self._running.discard(runner)
-            if not self._running:
+            self._serving.discard(transport)
+            if not self._serving:
                 self._none_left.set()
             await transport.close(GOING_AWAY, "the server is closing")
 
@@ -133,17 +149,71 @@ class Server:
         """Publish to every session, now and later. No client hears ``ready`` or ``nosub`` of it."""
         universal_id = str(len(self._universal))
         self._universal[universal_id] = (publication, Signature(publication))
-        for runner in list(self._running):
+        for runner in self._sessions:
             runner.start_universal(universal_id)
 
     async def close(self) -> None:
         """Close every session (1001), accept no new one, and wait until all have ended."""
         self._is_closing = True
-        for runner in list(self._running):
+        for runner in self._sessions:
             runner.close(GOING_AWAY, "the server is closing")
-        while self._running:
-            self._none_left.clear()
-            await self._none_left.wait()
+        self._sessions.stop()
+        async with asyncio.TaskGroup() as group:
+            for transport in self._greeting:
+                group.create_task(transport.close(GOING_AWAY, "the server is closing"))
+            group.create_task(self._tasks.ended())
+            while self._serving:
+                self._none_left.clear()
+                await self._none_left.wait()
+
+    # Inside
+
+    async def _serve(self, transport: Transport, peer: Peer, user_id: str | None) -> None:
+        texts = aiter(transport)
+        greeting = await self._greeted(transport, texts)
+        if greeting is None:
+            return
+        runner = self._sessions.resume(greeting, peer, user_id)
+        if runner is None:
+            runner = SessionRunner(
+                self._offer,
+                _new_id(),
+                greeting,
+                peer,
+                user_id,
+                remembered=self._sessions.legacy(greeting, user_id),
+                on_end=self._sessions.ended,
+            )
+            self._sessions.add(runner)
+        try:
+            await runner.carry(transport, texts)
+        finally:
+            if runner.is_waiting:
+                self._sessions.wait_for(runner)
+
+    async def _greeted(
+        self, transport: Transport, texts: AsyncIterator[str | bytes]
+    ) -> Greeting | None:
+        """How the client introduces itself; None if it does not, and is not welcome."""
+        config = self._config
+        self._greeting.add(transport)
+        try:
+            async with asyncio.timeout(config.connect_timeout):
+                async for text in texts:
+                    found = read_greeting(
+                        text, versions=config.versions, max_depth=config.max_depth
+                    )
+                    if isinstance(found, Greeting):
+                        return found
+                    await transport.send([found.text])
+                    if found.is_final:
+                        await transport.close(NORMAL_CLOSURE, "")
+                        break
+        except TimeoutError:
+            await transport.close(NORMAL_CLOSURE, "no connect message")
+        finally:
+            self._greeting.discard(transport)
+        return None
 
 
 def _added(hooks: list[_Hook], hook: _Hook) -> Callable[[], None]:

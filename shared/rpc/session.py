@@ -33,7 +33,12 @@ _HARMLESS_HEADERS = frozenset(
 
 
 class Session:
-    """One client that is connected to a server."""
+    """One client of a server, over all the connections that it needs."""
+
+    __slots__ = (
+        *("_close", "_data", "_forwarded_count", "_is_closed", "_on_close"),
+        *("id", "peer", "user_id"),
+    )
 
     def __init__(
         self,
@@ -46,17 +51,31 @@ class Session:
     ) -> None:
         self.id = session_id
         self.peer = peer
-        self.client_address = client_address(peer, forwarded_count)
-        """Where the client is, as far as trusted proxies tell; empty when they don't."""
-        self.http_headers = {n: v for n, v in peer.headers.items() if n in _HARMLESS_HEADERS}
-        """Of the upgrade request, those that hold no secrets; names in lower case."""
+        """Who is, or was, at the other end of its connection."""
         self.user_id = user_id
         """Who is logged in; changed by ``MethodContext.set_user_id``."""
-        self.data: dict[str, Any] = {}
-        """Whatever the application wants to keep with it."""
+        self._data: dict[str, Any] | None = None
+        self._forwarded_count = forwarded_count
         self._close = close
         self._is_closed = False
         self._on_close: list[Callable[[], object]] = []
+
+    @property
+    def client_address(self) -> str:
+        """Where the client is, as far as trusted proxies tell; empty when they don't."""
+        return client_address(self.peer, self._forwarded_count)
+
+    @property
+    def http_headers(self) -> dict[str, str]:
+        """Of the upgrade request, those that hold no secrets; names in lower case."""
+        return {n: v for n, v in self.peer.headers.items() if n in _HARMLESS_HEADERS}
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Whatever the application wants to keep with it."""
+        if self._data is None:
+            self._data = {}
+        return self._data
 
     def close(self, reason: str = "") -> None:
         """Send what there is to send, then close the connection (1000)."""

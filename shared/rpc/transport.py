@@ -34,6 +34,11 @@ class TransportConfig(msgspec.Struct, frozen=True, kw_only=True):
 class Transport(Protocol):
     """One open connection. Iterating ends when it is closed, by whom and how ever."""
 
+    @property
+    def close_code(self) -> int | None:
+        """With which code the other side closed it; None if it is open, or just broke."""
+        ...
+
     def __aiter__(self) -> AsyncIterator[str | bytes]: ...
 
     async def send(self, messages: Sequence[Outgoing]) -> None:
@@ -42,7 +47,8 @@ class Transport(Protocol):
         Waits while the other side is slow.
 
         Called by one coroutine at a time. On a closed connection it does nothing: the
-        iteration has ended, or is about to.
+        iteration has ended, or is about to. Being cancelled ends only the wait: all texts
+        are sent, or none.
         """
         ...
 
@@ -66,6 +72,11 @@ class WebSocketTransport:
         """``close_timeout``: seconds after which :meth:`close` cuts the connection."""
         self._connection = connection
         self._close_timeout = close_timeout
+
+    @property
+    def close_code(self) -> int | None:
+        received = self._connection.protocol.close_rcvd
+        return None if received is None else received.code
 
     async def __aiter__(self) -> AsyncIterator[str | bytes]:
         receive = self._connection.recv

@@ -218,8 +218,11 @@ async def nomerge(sub: Subscription, strategy: str) -> None:
     sub.ready()
 
 
-def ddp_server(*, heartbeat: float | None = None, limit: bool = False) -> Server:
-    """The peer's methods and publications, with a state of its own."""
+def ddp_server(*, heartbeat: float | None = None, limit: bool = False, **config: Any) -> Server:
+    """The peer's methods and publications, with a state of its own.
+
+    ``config``: of :class:`ServerConfig`.
+    """
     records, items = Records(), Items()
     beat = HeartbeatConfig()
     if heartbeat is not None:
@@ -271,20 +274,23 @@ def ddp_server(*, heartbeat: float | None = None, limit: bool = False) -> Server
             "nomerge": nomerge,
         },
         custom_types=[OBJECT_ID],
-        config=ServerConfig(heartbeat=beat),
+        config=ServerConfig(heartbeat=beat, **config),
         strategies={f"nm_{strategy.name}": strategy for strategy in Strategy},
         rate_limiter=RateLimiter([LIMIT]) if limit else None,
     )
 
 
-def application(ddp: Server, *, max_bytes: int = 16_000_000) -> aiohttp.web.Application:
-    """An aiohttp application that serves ``ddp`` where Meteor does."""
+def application(
+    ddp: Server, *, max_bytes: int = 16_000_000, user_id: str | None = None
+) -> aiohttp.web.Application:
+    """An aiohttp application that serves ``ddp`` where Meteor does, to this user."""
 
     async def serve(request: aiohttp.web.Request) -> aiohttp.web.WebSocketResponse:
         socket = aiohttp.web.WebSocketResponse(timeout=2, max_msg_size=max_bytes, compress=False)
         await socket.prepare(request)
         headers = {name.lower(): value for name, value in request.headers.items()}
-        await ddp.serve(AiohttpTransport(socket, request), Peer(request.remote or "", headers))
+        peer = Peer(request.remote or "", headers)
+        await ddp.serve(AiohttpTransport(socket, request), peer, user_id=user_id)
         return socket
 
     async def close(_app: aiohttp.web.Application) -> None:

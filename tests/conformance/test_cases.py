@@ -12,7 +12,7 @@ and ``accounts-base``). "–" says why a case does not apply, "later" what is mi
 5   shared/rpc/test_session.py::test_5_message_hooks_see_texts_as_they_came
 6   conformance/test_methods.py::test_6_the_connection_of_a_method
 7   – a method is a function: another one calls it with its own context
-8   shared/rpc/test_server.py::test_8_102_a_publisher_knows_its_session
+8   shared/rpc/test_publications.py::test_8_102_a_publisher_knows_its_session
 9   – see 7
 10  conformance/test_publications.py::test_10_a_publisher_knows_the_user
 11  conformance/test_publications.py::test_11_12_a_slow_publisher_holds_the_queue
@@ -22,6 +22,22 @@ and ``accounts-base``). "–" says why a case does not apply, "later" what is mi
 15  – see 14
 16  – the strategies of a server are fixed
 17  – there is no crossbar; Write.committed is idempotent, see 44
+17a conformance/test_resumption.py::test_an_unexpected_drop_keeps_the_session
+17b conformance/test_resumption.py::test_a_replacement_takes_over_from_a_socket_that_is_still_open
+17c conformance/test_resumption.py::test_what_was_sent_and_lost_is_sent_again
+17d conformance/test_resumption.py::test_the_tail_survives_another_drop
+17e conformance/test_resumption.py::test_a_session_without_a_count_begins_anew_and_retires_the_old_one
+17f conformance/test_resumption.py::test_zero_grace_disables_it
+17g conformance/test_resumption.py::test_what_is_kept_is_bounded
+17h conformance/test_resumption.py::test_too_much_for_an_absent_client_ends_its_session
+17i conformance/test_resumption.py::test_a_disconnect_ends_it_at_once
+17j conformance/test_resumption.py::test_what_the_server_closes_is_gone
+17k conformance/test_resumption.py::test_on_connection_is_not_called_on_a_resume
+17l conformance/test_resumption.py::test_a_count_that_does_not_fit_begins_anew
+17m conformance/test_resumption.py::test_a_close_in_the_grace_period_removes_it
+17n conformance/test_resumption.py::test_a_close_in_the_grace_period_removes_it
+17o conformance/test_resumption.py::test_what_waits_in_the_grace_period_is_delivered_in_order
+17p conformance/test_resumption.py::test_nobody_comes_back_in_time
 18  shared/rpc/ddp/test_merge_box.py::test_18_document_stays_while_another_has_it
 19  shared/rpc/ddp/test_merge_box.py::test_19_34_second_field_from_another
 20  shared/rpc/ddp/test_merge_box.py::test_20_25_field_reveal
@@ -52,13 +68,13 @@ and ``accounts-base``). "–" says why a case does not apply, "later" what is mi
 45  conformance/test_methods.py::test_45_set_user_sends_only_the_difference
 46  – there is no call without a session
 47  conformance/test_publications.py::test_47_the_same_document_from_two_subscriptions
-48  shared/rpc/test_server.py::test_48_49_every_session_gets_a_universal_publication
-49  shared/rpc/test_server.py::test_48_49_every_session_gets_a_universal_publication
-50  shared/rpc/test_server.py::test_set_user_id_reruns_the_subscriptions_and_sends_the_difference
+48  shared/rpc/test_publications.py::test_48_49_every_session_gets_a_universal_publication
+49  shared/rpc/test_publications.py::test_48_49_every_session_gets_a_universal_publication
+50  shared/rpc/test_publications.py::test_set_user_id_reruns_the_subscriptions_and_sends_the_difference
 51  conformance/test_publications.py::test_51_an_end_takes_its_documents_back_first
 52  conformance/test_publications.py::test_51_52_a_broken_publisher
 53  shared/rpc/ddp/test_merge_box.py::test_53_values_are_cloned
-54  shared/rpc/test_server.py::test_54_a_result_is_written_at_once
+54  shared/rpc/test_methods.py::test_54_a_result_is_written_at_once
 55  shared/rpc/test_client.py::test_status
 56  shared/rpc/ddp/test_client.py::test_documents
 57  – the client buffers no writes: it has no views to redraw
@@ -106,12 +122,12 @@ and ``accounts-base``). "–" says why a case does not apply, "later" what is mi
 99  conformance/test_sessions.py::test_99_where_it_listens
 100 later: a login on every connection
 101 later: a login on every connection
-102 shared/rpc/test_server.py::test_8_102_a_publisher_knows_its_session
+102 shared/rpc/test_publications.py::test_8_102_a_publisher_knows_its_session
 103 conformance/test_methods.py::test_103_ids_from_a_seed
 104 conformance/test_sessions.py::test_104_a_silent_client_is_closed
 ==  =============================================================================================
 
-Resumption (17a to 17p): later. Of the cases that Meteor does not have: names of
+Of the cases that Meteor does not have: names of
 ``Object.prototype``, an ill-typed unsub, an id used twice, bad EJSON and an oversized message are
 in this folder, a slow reader and broken frames in ``shared/rpc``; a half-open socket: 104.
 """
@@ -121,12 +137,15 @@ import re
 
 from tests.support.paths import ROOT
 
-_ROW = re.compile(r"^(\d+) +(.+)$", re.MULTILINE)
+_ROW = re.compile(r"^(\d+[a-p]?) +(.+)$", re.MULTILINE)
 
 
 def test_every_case_is_in_the_table_and_every_test_exists() -> None:
     rows = _ROW.findall(__doc__ or "")
-    assert [int(number) for number, _ in rows] == list(range(1, 105))
+    resumption = [f"17{letter}" for letter in "abcdefghijklmnop"]
+    expected = [str(number) for number in range(1, 105)]
+    expected[17:17] = resumption
+    assert [number for number, _ in rows] == expected
     where = [place for _, place in rows if not place.startswith(("– ", "later: "))]
     assert len(where) > 70
     missing = [place for place in where if not _exists(*place.split("::"))]

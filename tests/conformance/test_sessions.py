@@ -39,12 +39,6 @@ async def test_38_failed(peer: str, connect: dict[str, Any], offered: str) -> No
         assert await wire.closed() == (1000, [f'{{"msg":"failed","version":"{offered}"}}'])
 
 
-async def test_an_offered_session_is_not_claimed(peer: str, wire: Wire) -> None:
-    again = json.dumps(json.loads(CONNECT) | {"session": wire.session, "receivedCount": 1})
-    async with Wire.to(peer, again) as other:
-        assert other.session != wire.session
-
-
 async def test_messages_behind_connect_are_taken(peer: str) -> None:
     async with Wire.to(peer, "") as wire:
         await wire.send(CONNECT, method("1", "who"))
@@ -163,6 +157,8 @@ async def test_an_oversized_message_ends_only_its_own_connection() -> None:
 async def test_2_a_client_that_leaves_takes_its_subscriptions_along(peer: str, wire: Wire) -> None:
     async with Wire.to(peer) as other:
         await other.ask(sub("1", "items"))
+        await other.send({"msg": "disconnect"})
+        await other.closed()
     await wire.ask(sub("1", "items"))
     answers = await wire.ask(method("1", "touch"))
     assert [json.loads(text)["msg"] for text in answers] == [

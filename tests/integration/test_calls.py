@@ -1,12 +1,13 @@
 """Calls from HTTP and DDP down to a child and back: results, errors, progress, cancel."""
 
 import asyncio
+import json
 from typing import Any
 
 import aiohttp
 import pytest
 
-from tests.support.ddp import DdpClient
+from tests.support.ddp import DdpClient, Wire, method
 from tests.support.stack import Api, Stack
 from tests.support.waiting import eventually
 
@@ -62,7 +63,34 @@ async def test_a_caller_who_leaves_ends_the_run(stack: Stack, ann: Api) -> None:
     async with DdpClient.connected(ann) as ddp:
         await ddp.send_method("jobs.call", "system.sleep", {"ms": 60_000})
         await eventually(lambda: _busy(stack, 1), 10, "one slot busy")
-    await eventually(lambda: _busy(stack, 0), 10, "the slot free after the socket closed")
+        await ddp.socket.close(code=1001)  # as a browser does that leaves the page
+        await eventually(lambda: _busy(stack, 0), 10, "the slot free after the socket closed")
+
+
+async def test_a_run_goes_on_while_its_callers_connection_is_lost(stack: Stack) -> None:
+    """What a web service sees whose connection to the jobs service breaks, but not itself."""
+    url = stack.jobs.url + "/websocket"
+    call = {"type": "system.sleep", "params": {"ms": 200}}
+    async with Wire.to(url) as wire:
+        await wire.send(method("1", "jobs.call", call))
+        await eventually(lambda: _busy(stack, 1), 10, "the run has begun")
+        wire.cut()
+    async with Wire.to(url, wire.offer()) as again:
+        assert again.session == wire.session
+        await again.send(method("1", "jobs.call", call))  # as a client does that can't know
+        updated, result = [json.loads(text) for text in await again.take(2)]
+        assert (updated["msg"], result["msg"], "error" in result) == ("updated", "result", False)
+        assert await again.ask() == []
+
+
+async def test_a_caller_who_says_goodbye_ends_the_run(stack: Stack) -> None:
+    async with Wire.to(stack.jobs.url + "/websocket") as wire:
+        await wire.send(
+            method("1", "jobs.call", {"type": "system.sleep", "params": {"ms": 60_000}})
+        )
+        await eventually(lambda: _busy(stack, 1), 10, "the run has begun")
+        await wire.send({"msg": "disconnect"})
+        await eventually(lambda: _busy(stack, 0), 10, "the slot is free")
 
 
 async def test_the_contracts_time_limit_kills_a_hang(ann: Api) -> None:

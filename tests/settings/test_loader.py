@@ -155,6 +155,8 @@ class TestWrongValues:
             ({"environment": "staging"}, "environment: invalid enum value 'staging'"),
             ({"mongo": {"database": "a/b"}}, "mongo.database: expected `str` matching regex"),
             ({"jobs": {"packages": []}}, "jobs.packages: expected `array` of length >= 1"),
+            ({"rpc": {"resumeSeconds": -1}}, "rpc.resumeSeconds: expected `float` >= 0.0"),
+            ({"rpc": {"maxNestingDepth": 501}}, "rpc.maxNestingDepth: expected `int` <= 500"),
         ],
     )
     def test_are_refused_with_their_path(self, sections: dict[str, Any], message: str) -> None:

@@ -32,6 +32,8 @@ class Wire:
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.socket = socket
         self.session = ""
+        self.received = 0
+        """What a client counts: all but pings and pongs."""
         self._pings = 0
 
     @classmethod
@@ -55,7 +57,20 @@ class Wire:
 
     async def next(self, timeout: float = 10) -> str:
         text: str = await self.socket.receive_str(timeout=timeout)
+        self.received += json.loads(text)["msg"] not in ("ping", "pong")
         return text
+
+    def offer(self, **changed: Any) -> str:
+        """The ``connect`` with which its client would come back."""
+        offer = {"session": self.session, "receivedCount": self.received} | changed
+        return json.dumps(json.loads(CONNECT) | offer)
+
+    def cut(self) -> None:
+        """Break the connection, without a word."""
+        response = self.socket._response
+        assert response.connection is not None
+        assert response.connection.transport is not None
+        response.connection.transport.abort()
 
     async def take(self, count: int) -> list[str]:
         return [await self.next() for _ in range(count)]

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from shared.rpc.ddp.frames import Binary, Outgoing
 from shared.rpc.transport import Peer
@@ -22,20 +22,34 @@ class AiohttpTransport:
         self._socket = socket
         self._request = request
 
+    @property
+    def close_code(self) -> int | None:
+        code = self._socket.close_code
+        return None if code == WSCloseCode.ABNORMAL_CLOSURE else code
+
     async def __aiter__(self) -> AsyncIterator[str | bytes]:
         async for message in self._socket:
             if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                 yield message.data
 
     async def send(self, messages: Sequence[Outgoing]) -> None:
+        cancelled: asyncio.CancelledError | None = None
         try:
             for message in messages:
-                if isinstance(message, Binary):
-                    await self._socket.send_frame(message.data, WSMsgType.BINARY)
-                else:
-                    await self._socket.send_frame(message, WSMsgType.TEXT)
+                try:
+                    await self._send(message)
+                except asyncio.CancelledError as error:
+                    cancelled = error  # this one is written, but the others have to follow
         except ConnectionError:
             return
+        if cancelled is not None:
+            raise cancelled
+
+    async def _send(self, message: Outgoing) -> None:
+        if isinstance(message, Binary):
+            await self._socket.send_frame(message.data, WSMsgType.BINARY)
+        else:
+            await self._socket.send_frame(message, WSMsgType.TEXT)
 
     async def close(self, code: int, reason: str) -> None:
         # Who does not read would hold up our last frame, and with it the close, for ever.

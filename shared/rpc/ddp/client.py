@@ -123,6 +123,11 @@ class ClientSession:
         """Whether :meth:`texts_to_send` would return any."""
         return bool(self._outgoing)
 
+    @property
+    def bytes_to_send(self) -> int:
+        """How long the texts are that :meth:`texts_to_send` would return."""
+        return sum(map(len, self._outgoing))
+
     def texts_to_send(self) -> list[bytes]:
         """Take out the texts that must be sent now, in order."""
         texts, self._outgoing = self._outgoing, []
@@ -147,6 +152,10 @@ class ClientSession:
             self._events.append(Closed(NORMAL_CLOSURE, "no answer to ping"))
         elif self._heartbeat.tick(now):
             self._outgoing.append(m.encode(m.Ping()))
+
+    def other_side_is_alive(self) -> None:
+        """It takes what it is sent, though nothing is read from it meanwhile."""
+        self._heartbeat.message_received()
 
     # What the application does
 

@@ -14,8 +14,15 @@ class Closed(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Dropped(msgspec.Struct, frozen=True):
+    """Server: the client is silent: close the connection, and let the session wait."""
+
+    code: int
+    reason: str
+
+
 class SessionStarted(msgspec.Struct, frozen=True):
-    """Both: client and server agreed on a version; the session is open."""
+    """Client: both agreed on a version; the session is open."""
 
     session_id: str
     version: str
@@ -100,7 +107,7 @@ class Complaint(msgspec.Struct, frozen=True):
     offending: str
 
 
-ServerEvent = SessionStarted | MethodCalled | Subscribed | Unsubscribed | Closed
+ServerEvent = MethodCalled | Subscribed | Unsubscribed | Dropped | Closed
 ClientEvent = (
     SessionStarted
     | MethodReturned

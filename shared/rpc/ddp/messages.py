@@ -22,6 +22,7 @@ class Connect(Struct, frozen=True, tag="connect", tag_field="msg"):
     """Client: the first message. Its types are checked by the session, which answers."""
 
     session: Any = UNSET
+    received_count: Any = msgspec.field(name="receivedCount", default=UNSET)
     version: Any = UNSET
     support: Any = UNSET
 

@@ -1,73 +1,53 @@
-"""The server's side of one DDP session, without I/O.
+"""The server's side of one DDP session, without I/O, over any number of connections in a row.
 
-Feed it what arrives with :meth:`ServerSession.receive`; after that, and after every other
-call, send :meth:`~ServerSession.texts_to_send`, act on
+It begins when a client's :class:`~shared.rpc.ddp.handshake.Greeting` asks for none of the
+sessions that there are. Feed it what arrives with :meth:`ServerSession.receive`; after that,
+and after every other call, send :meth:`~ServerSession.texts_to_send`, act on
 :meth:`~ServerSession.events`, and call :meth:`~ServerSession.handle_timer` at
-:meth:`~ServerSession.next_timer`.
-
-Methods, subscriptions and their ends form one queue, as in Meteor: the next one begins
-when the handler before it has ended or was unblocked. Pings overtake.
+:meth:`~ServerSession.next_timer`. When the connection is lost, :meth:`~ServerSession.detach`
+it; while there is none, what the session says waits for :meth:`~ServerSession.resume`.
 """
 
-from collections import deque
+import math
 from collections.abc import Container, Mapping
-from enum import Enum, auto
 from typing import Any
-
-import msgspec
-from msgspec import UNSET, Raw
 
 from shared.rpc.ddp import messages as m
 from shared.rpc.ddp.answers import Answers
-from shared.rpc.ddp.events import (
-    Closed,
-    MethodCalled,
-    ServerEvent,
-    SessionStarted,
-    Subscribed,
-    Unsubscribed,
-)
-from shared.rpc.ddp.heartbeat import Heartbeat, HeartbeatConfig
+from shared.rpc.ddp.complaints import BAD_REQUEST, MALFORMED, complaint, kind_of
+from shared.rpc.ddp.config import ServerConfig
+from shared.rpc.ddp.events import Closed, Dropped, MethodCalled, ServerEvent, Subscribed
+from shared.rpc.ddp.handshake import Greeting
+from shared.rpc.ddp.heartbeat import Heartbeat
 from shared.rpc.ddp.merge_box import Strategy
+from shared.rpc.ddp.nesting import is_nested_deeper
+from shared.rpc.ddp.outbox import Outbox
+from shared.rpc.ddp.remembered import Remembered
+from shared.rpc.ddp.requests import Requests
 from shared.rpc.ddp.view import View
-from shared.rpc.ejson import UNDEFINED, Ejson
-from shared.rpc.errors import EjsonError, MethodError
+from shared.rpc.ejson import Ejson
+from shared.rpc.errors import MethodError
 
 NORMAL_CLOSURE = 1000
+POLICY_VIOLATION = 1008
 
-
-class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """How a session treats its client."""
-
-    heartbeat: HeartbeatConfig = HeartbeatConfig()
-    connect_timeout: float = 45.0
-    """Seconds that a socket may stay open without a ``connect``."""
-    remembered_answers: int = 64
-    """How many finished methods' answers are kept, for ids that are used again."""
-    remembered_bytes: int = 65_536
-    """And how large such an answer may be, at most, to be kept."""
-    max_documents: int = 10_000
-    """How many documents a session's subscriptions may have; the one that wants more ends."""
-
-
-class _Refusal(msgspec.Struct, frozen=True):
-    """A malformed message that waits for its turn, so that its answer is in order."""
-
-    text: bytes
-
-
-class _State(Enum):
-    WAITING = auto()
-    CONNECTED = auto()
-    CLOSED = auto()
+_PING = m.encode(m.Ping())
 
 
 class ServerSession:
-    """One client's session: negotiation, queue, answers, documents, heartbeat."""
+    """One client's session: its requests, its documents, and what it has to be told."""
+
+    __slots__ = (
+        *("_answers", "_config", "_events", "_grow_older_at", "_heartbeat", "_idle_at"),
+        *("_idle_seconds", "_is_attached", "_is_left", "_is_open", "_look_at", "_outbox"),
+        *("_pinged_at", "_requests"),
+        *("id", "version", "view"),
+    )
 
     def __init__(
         self,
         session_id: str,
+        version: str = m.VERSIONS[0],
         *,
         methods: Container[str],
         publications: Container[str],
@@ -75,99 +55,174 @@ class ServerSession:
         config: ServerConfig,
         now: float,
         strategies: Mapping[str, Strategy] | None = None,
+        remembered: Remembered | None = None,
     ) -> None:
+        """``remembered``: what the session knew that this client had before."""
         self.id = session_id
-        self.version = ""
-        """The version agreed on; empty before."""
-        self._methods = methods
-        self._publications = publications
-        self._ejson = ejson
+        self.version = version
+        """The version agreed on."""
         self._config = config
-        self._state = _State.WAITING
-        self._connect_deadline = now + config.connect_timeout
+        self._is_open = True
+        self._is_attached = True
+        self._is_left = False
         self._heartbeat = Heartbeat(config.heartbeat)
-        self._outgoing: list[bytes] = []
+        self._outbox = Outbox(config.replay_bytes if config.resume_timeout else 0)
         self._events: list[ServerEvent] = []
-        self._queue: deque[m.Method | m.Sub | m.Unsub | _Refusal] = deque()
-        self._blocking: MethodCalled | Subscribed | None = None
         self._answers = Answers(
-            self._send_all,
-            remembered=config.remembered_answers,
-            remembered_bytes=config.remembered_bytes,
+            self._send,
+            remembered
+            or Remembered(max_count=config.remembered_answers, max_bytes=config.remembered_bytes),
         )
         self.view = View(ejson, self._send, strategies, config.max_documents)
         """Where publications publish; its texts are this session's."""
+        self._requests = Requests(
+            methods=methods,
+            publications=publications,
+            ejson=ejson,
+            config=config,
+            answers=self._answers,
+            view=self.view,
+            send=self._send,
+            event=self._events.append,
+        )
+        self._pinged_at: int | None = None  # the last text before the ping, while it is open
+        self._idle_seconds = config.idle_timeout or math.inf
+        self._idle_at = self._grow_older_at = self._look_at = now
+        self._outbox.put(m.encode(m.Connected(session_id)))
+        self._begin_to_watch(now)
 
     # What the connection does
 
     def receive(self, text: str | bytes, now: float) -> None:
         """Take in one text message that arrived."""
-        if self._state is _State.CLOSED:
+        if not self._is_open:
             return
         self._heartbeat.message_received()
+        is_deep = is_nested_deeper(text, self._config.max_depth)
         try:
             message = m.decode_from_client(text)
         except m.Unreadable:
             self._refuse(text)
             return
-        if self._state is _State.CONNECTED:
-            self._take(message, text)
-        elif isinstance(message, m.Connect):
-            self._connect(message, now)
+        if not isinstance(message, (m.Ping, m.Pong)):
+            self._idle_at = now + self._idle_seconds
+        if is_deep:
+            self._refuse_deep(message)
         else:
-            self._complain("Must connect first", text)
+            self._take(message, text)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it goes on, with or without a connection."""
+        return self._is_open
 
     @property
     def has_texts_to_send(self) -> bool:
         """Whether :meth:`texts_to_send` would return any."""
-        return bool(self._outgoing)
+        return not self._outbox.is_empty
+
+    @property
+    def bytes_to_send(self) -> int:
+        """How long the texts are that were not taken out yet."""
+        return self._outbox.waiting_bytes
 
     def texts_to_send(self) -> list[bytes]:
-        """Take out the texts that must be sent now, in order."""
-        texts, self._outgoing = self._outgoing, []
-        return texts
+        """Take out texts that must be sent now, in order; once more, until there are none."""
+        return self._outbox.take()
 
     def events(self) -> list[ServerEvent]:
         """Take out what happened since the last call."""
-        events, self._events = self._events, []
+        events = self._events.copy()
+        self._events.clear()
         return events
 
     def next_timer(self) -> float | None:
         """When to call :meth:`handle_timer` next, or None for never."""
-        if self._state is _State.WAITING:
-            return self._connect_deadline
-        return self._heartbeat.next_timer()
+        if not (self._is_open and self._is_attached):
+            return None
+        due = self._heartbeat.next_timer()
+        return self._look_at if due is None or due > self._look_at else due
 
     def handle_timer(self, now: float) -> None:
-        """Let time pass: send a ping, or give up on a silent client."""
-        if self._state is _State.WAITING and now >= self._connect_deadline:
-            self.close(NORMAL_CLOSURE, "no connect message")
-        elif self._heartbeat.is_dead(now):
-            self.close(NORMAL_CLOSURE, "Normal closure")
-        elif self._heartbeat.tick(now):
-            self._send(m.encode(m.Ping()))
+        """Let time pass: send a ping, give up on a silent client, forget what it has."""
+        if not (self._is_open and self._is_attached):
+            return
+        if self._heartbeat.is_dead(now):
+            self._heartbeat.stop()
+            self._events.append(Dropped(NORMAL_CLOSURE, "Normal closure"))
+            return
+        if self._heartbeat.tick(now):
+            self._pinged_at = self._outbox.last_number
+            self._outbox.put_control(_PING)
+        if now >= self._grow_older_at:
+            self._outbox.grow_older()
+            self._grow_older_at = now + self._seconds_to_miss()
+        if now >= self._idle_at:
+            if self._answers.outstanding or self.view.subscription_count:
+                self._idle_at = now + self._idle_seconds
+            else:
+                self.close(NORMAL_CLOSURE, "idle")
+        self._look_at = min(self._grow_older_at, self._idle_at)
+
+    def other_side_is_alive(self) -> None:
+        """It takes what it is sent, though nothing is read from it meanwhile."""
+        self._heartbeat.message_received()
 
     def close(self, code: int, reason: str) -> None:
         """End the session; nothing is accepted or answered after this."""
-        if self._state is _State.CLOSED:
+        if not self._is_open:
             return
-        self._state = _State.CLOSED
+        self._is_open = False
         self._heartbeat.stop()
-        self._queue.clear()
+        self._requests.clear()
         self.view.clear()
         self._events.append(Closed(code, reason))
+
+    # Connections come and go
+
+    def detach(self) -> None:
+        """The connection is lost: what the session says from now on waits for another."""
+        self._is_attached = False
+        self._heartbeat.stop()
+        self._outbox.disconnected()
+        self._check_what_waits()
+
+    def resume(self, greeting: Greeting, now: float) -> bool:
+        """Go on over a new connection, if nothing that the client has not received is gone.
+
+        The old one, if it is still there, must not take out texts any more.
+        """
+        received = greeting.received_count
+        if not self._is_open or received is None or greeting.version != self.version:
+            return False
+        if not self._outbox.rewind(received, m.encode(m.Connected(self.id))):
+            return False
+        self._is_attached = True
+        self._answers.resumed()
+        self._begin_to_watch(now)
+        return True
+
+    def leave(self) -> None:
+        """The client is gone for good: it will not come back for answers either."""
+        self._is_left = True
+        self.close(NORMAL_CLOSURE, "")
+
+    def legacy(self) -> Remembered | None:
+        """What the client's next session must know of this one, which has ended."""
+        remembered = self._answers.end()
+        return None if self._is_left or not remembered.size else remembered
+
+    # What the application does
 
     def start_universal(self, universal_id: str) -> None:
         """Start a universal publication: the client does not ask for it, nor hear of it.
 
         It is no part of the queue.
         """
-        if self._state is _State.CONNECTED:
+        if self._is_open:
             subscribed = Subscribed(universal_id, None, [])
             self.view.start(subscribed)
             self._events.append(subscribed)
-
-    # What methods do
 
     def method_done(self, call: MethodCalled, result: Any) -> None:
         """Answer a method; a result of ``UNDEFINED`` is none.
@@ -175,14 +230,13 @@ class ServerSession:
         Raises:
             EjsonError: the result can't be written; the method is not answered yet.
         """
-        raw = UNSET if result is UNDEFINED else Raw(self._ejson.dumps(result))
-        self._answers.answer(m.Result(call.id, result=raw))
-        self.unblock(call)
+        if self._is_open:
+            self._requests.method_done(call, result)
 
     def method_failed(self, call: MethodCalled, error: MethodError) -> None:
         """Answer a method with an error."""
-        self._answers.answer(m.Result(call.id, error=m.encode_error(error)))
-        self.unblock(call)
+        if self._is_open:
+            self._requests.method_failed(call, error)
 
     def begin_write(self, call: MethodCalled) -> bool:
         """Hold back the method's ``updated`` until :meth:`end_write`.
@@ -197,170 +251,79 @@ class ServerSession:
 
     def is_blocking(self, handler: MethodCalled | Subscribed) -> bool:
         """Whether the queue waits for this handler."""
-        return self._blocking is handler
+        return self._requests.is_blocking(handler)
 
     def unblock(self, handler: MethodCalled | Subscribed) -> None:
         """Let the next of the queue begin: this handler has ended, or allows it."""
-        if self._blocking is handler:
-            self._blocking = None
-            self._advance()
+        if self._is_open:
+            self._requests.unblock(handler)
 
     # Inside
 
-    def _send(self, text: bytes) -> None:
-        if self._state is not _State.CLOSED:
-            self._outgoing.append(text)
-
-    def _send_all(self, texts: list[bytes]) -> None:
-        if self._state is not _State.CLOSED:
-            self._outgoing += texts
-
-    def _connect(self, message: m.Connect, now: float) -> None:
-        version, support = message.version, message.support
-        well_formed = (
-            isinstance(version, str)
-            and isinstance(support, list)
-            and all(isinstance(item, str) for item in support)
-            and version in support
-        )
-        # the client's order of preference decides, as in Meteor
-        best = next((v for v in support if v in m.VERSIONS), "") if well_formed else ""
-        if version != best or not best:
-            self._send(m.encode(m.Failed(best or m.VERSIONS[0])))
-            self.close(NORMAL_CLOSURE, "")
-            return
-        self._state = _State.CONNECTED
-        self.version = best
-        if best != "pre1":
+    def _begin_to_watch(self, now: float) -> None:
+        if self.version != "pre1":
             self._heartbeat.start(now)
-        self._send(m.encode(m.Connected(self.id)))
-        self._events.append(SessionStarted(self.id, best))
+        self._pinged_at = None
+        self._grow_older_at = now + self._seconds_to_miss()
+        self._idle_at = now + self._idle_seconds
+        self._look_at = min(self._grow_older_at, self._idle_at)
+
+    def _seconds_to_miss(self) -> float:
+        """How long it takes at most until a client that missed something is back for it."""
+        config = self._config
+        return config.heartbeat.interval + config.heartbeat.timeout + config.resume_timeout
+
+    def _send(self, *texts: bytes) -> None:
+        if self._is_open:
+            self._outbox.put(*texts)
+            if not self._is_attached:
+                self._check_what_waits()
+
+    def _check_what_waits(self) -> None:
+        if not self._outbox.make_room(self._config.replay_bytes):
+            self.close(POLICY_VIOLATION, "too much waits for a client that is away")
 
     def _take(self, message: m.ClientMessage, text: str | bytes) -> None:
         match message:
             case m.Method() | m.Sub() | m.Unsub():
-                self._enqueue(message, text)
+                self._check_queue(self._requests.take(message, text))
             case m.Ping() | m.Pong() if self.version == "pre1":
-                self._enqueue_refusal("Bad request", text)
+                self._check_queue(self._requests.refuse(BAD_REQUEST, text))
             case m.Ping():
-                self._send(m.encode(m.Pong(message.id)))
+                self._outbox.put_control(m.encode(m.Pong(message.id)))
             case m.Pong():
-                pass
+                self._acknowledge()
             case m.Connect():
-                self._complain("Already connected", text)
+                self._send(complaint("Already connected", text))
             case m.Disconnect():
-                self.close(NORMAL_CLOSURE, "")
+                self.leave()
+
+    def _check_queue(self, has_room: bool) -> None:
+        if not has_room:
+            self.close(POLICY_VIOLATION, "too many messages wait")
+
+    def _acknowledge(self) -> None:
+        """What was sent before a ping had arrived when its pong was sent."""
+        if self._pinged_at is not None:
+            self._outbox.acknowledge(self._pinged_at)
+            self._pinged_at = None
 
     def _refuse(self, text: str | bytes) -> None:
         """Answer a text that is none of the messages a client may send."""
-        found = m.offending(text)
-        if found is None:
-            self._send(m.encode(m.Error("Bad request")))
-            return
-        value, _raw = found
-        kind = value.get("msg") if isinstance(value, dict) else None
-        if not kind:
-            self._complain("Bad request", text)
-        elif self._state is _State.WAITING:
-            self._complain("Must connect first", text)
+        kind = kind_of(text, self._config.max_depth)
+        if kind is None:
+            self._send(m.encode(m.Error(BAD_REQUEST)))
+        elif not kind:
+            self._send(complaint(BAD_REQUEST, text))
         else:
-            self._enqueue_refusal(_COMPLAINTS.get(str(kind), "Bad request"), text)
+            reason = MALFORMED.get(kind, BAD_REQUEST)
+            self._check_queue(self._requests.refuse(reason, text))
 
-    def _complain(self, reason: str, text: str | bytes) -> None:
-        self._send(_error_text(reason, text))
-
-    def _enqueue_refusal(self, reason: str, text: str | bytes) -> None:
-        self._queue.append(_Refusal(_error_text(reason, text)))
-        self._advance()
-
-    def _enqueue(self, message: m.Method | m.Sub | m.Unsub, text: str | bytes) -> None:
-        if not isinstance(message, m.Unsub) and not _is_array(message.params):
-            kind = "method" if isinstance(message, m.Method) else "sub"
-            self._enqueue_refusal(_COMPLAINTS[kind], text)
-            return
-        self._queue.append(message)
-        self._advance()
-
-    def _advance(self) -> None:
-        while self._blocking is None and self._queue:
-            match self._queue.popleft():
-                case m.Method() as message:
-                    self._begin_method(message)
-                case m.Sub() as message:
-                    self._begin_subscription(message)
-                case m.Unsub() as message:
-                    self._end_subscription(message)
-                case _Refusal() as refusal:
-                    self._outgoing.append(refusal.text)
-
-    def _begin_method(self, message: m.Method) -> None:
-        if self._answers.repeat(message.id):
-            return
-        if message.method not in self._methods:
-            error = MethodError(404, f"Method '{message.method}' not found")
-            # Meteor's order for this one case: the result first
-            self._send(m.encode(m.Result(message.id, error=m.encode_error(error))))
-            self._send(m.encode(m.Updated([message.id])))
-            return
-        try:
-            params = self._params(message.params)
-        except EjsonError as error:
-            self._answers.begin(message.id, None)
-            failed = m.Result(message.id, error=m.encode_error(_bad_params(error)))
-            self._answers.answer(failed)
-            return
-        seed = None if message.random_seed is UNSET else message.random_seed
-        self._blocking = MethodCalled(message.id, message.method, params, seed)
-        self._answers.begin(message.id, self._blocking)
-        self._events.append(self._blocking)
-
-    def _begin_subscription(self, message: m.Sub) -> None:
-        if message.name not in self._publications:
-            error = MethodError(404, f"Subscription '{message.name}' not found")
-            self._send(m.encode(m.NoSub(message.id, m.encode_error(error))))
-            return
-        if self.view.find(message.id) is not None:
-            return
-        try:
-            params = self._params(message.params)
-        except EjsonError as error:
-            refusal = m.NoSub(message.id, m.encode_error(_bad_params(error)))
-            self._send(m.encode(refusal))
-            return
-        self._blocking = Subscribed(message.id, message.name, params)
-        self.view.start(self._blocking)
-        self._events.append(self._blocking)
-
-    def _end_subscription(self, message: m.Unsub) -> None:
-        subscription = self.view.find(message.id)
-        if subscription is None:
-            self._send(m.encode(m.NoSub(message.id)))
+    def _refuse_deep(self, message: m.ClientMessage) -> None:
+        if isinstance(message, (m.Method, m.Sub)):
+            self._requests.refuse_at_once(message, MethodError(400, "Nested too deeply"))
         else:
-            self._events.append(Unsubscribed(subscription))
-            self.view.end(subscription)
-
-    def _params(self, raw: Raw | msgspec.UnsetType) -> list[Any]:
-        if raw is UNSET:
-            return []
-        params: list[Any] = self._ejson.loads(bytes(raw))
-        return params
+            self._send(m.encode(m.Error(BAD_REQUEST)))
 
 
-_COMPLAINTS = {
-    "method": "Malformed method invocation",
-    "sub": "Malformed subscription",
-    "unsub": "Malformed unsubscription",
-}
-
-
-def _is_array(raw: Raw | msgspec.UnsetType) -> bool:
-    return raw is UNSET or memoryview(raw)[0] == ord("[")
-
-
-def _bad_params(error: EjsonError) -> MethodError:
-    return MethodError(400, "Malformed EJSON", str(error))
-
-
-def _error_text(reason: str, text: str | bytes) -> bytes:
-    found = m.offending(text)
-    return m.encode(m.Error(reason, UNSET if found is None else found[1]))
+__all__ = ["ServerConfig", "ServerSession"]

@@ -45,6 +45,11 @@ class View:
         """The client's live subscription of that id."""
         return self._subscriptions.get(subscription_id)
 
+    @property
+    def subscription_count(self) -> int:
+        """How many subscriptions of the client's are live."""
+        return len(self._subscriptions)
+
     def start(self, subscription: Subscribed) -> None:
         """A new subscription; its id must not be in use."""
         self._table_of(subscription)[subscription.id] = subscription

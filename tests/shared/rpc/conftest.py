@@ -1,15 +1,20 @@
 """A real DDP server on loopback, and clients for it."""
 
+import asyncio
+import contextlib
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import Server as Listener
 from websockets.asyncio.server import ServerConnection, serve
 
 from shared.rpc.client import Client, ClientConfig
-from shared.rpc.server import Method, Publication, Server
+from shared.rpc.ejson import UNDEFINED
+from shared.rpc.server import Method, MethodContext, Publication, Server
 from shared.rpc.transport import WebSocketTransport, peer_of
 
 
@@ -56,6 +61,47 @@ class Endpoint:
             self.connections.discard(connection)
 
 
+async def echo(_context: MethodContext, *params: Any) -> Any:
+    return params[0] if params else UNDEFINED
+
+
+class Raw:
+    """A connection that is past its handshake, and shows every message."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+
+    async def send(self, *messages: dict[str, Any] | str | bytes) -> None:
+        for message in messages:
+            text = json.dumps(message) if isinstance(message, dict) else message
+            await self.connection.send(text)
+
+    async def next(self) -> dict[str, Any]:
+        async with asyncio.timeout(10):
+            message: dict[str, Any] = json.loads(await self.connection.recv())
+            return message
+
+    async def take(self, count: int) -> list[dict[str, Any]]:
+        return [await self.next() for _ in range(count)]
+
+    async def call(self, name: str, *params: Any, call_id: str = "1") -> dict[str, Any]:
+        """Call a method; its result, once ``updated`` has come too."""
+        await self.send({"msg": "method", "id": call_id, "method": name, "params": params})
+        found = sorted(await self.take(2), key=lambda message: message["msg"])
+        assert found[1] == {"msg": "updated", "methods": [call_id]}
+        assert found[0]["id"] == call_id
+        return found[0]
+
+
+@contextlib.asynccontextmanager
+async def raw(endpoint: Endpoint) -> AsyncIterator[Raw]:
+    async with connect(endpoint.url, compression=None, proxy=None) as connection:
+        talk = Raw(connection)
+        await talk.send('{"msg":"connect","version":"1","support":["1"]}')
+        assert (await talk.next())["msg"] == "connected"
+        yield talk
+
+
 class World:
     """Starts servers and clients, and ends them all when the test is over."""
 
@@ -71,6 +117,7 @@ class World:
         server = Server(methods or {}, publications, **options)
         endpoint = Endpoint(server)
         await endpoint.start()
+        self._stack.push_async_callback(server.close)
         self._stack.push_async_callback(endpoint.stop)
         return endpoint
 

@@ -21,7 +21,7 @@ from shared.rpc.errors import (
     MethodError,
     NegotiationFailed,
 )
-from shared.rpc.server import MethodContext, Session, Subscription
+from shared.rpc.server import MethodContext, ServerConfig, Session, Subscription
 from shared.rpc.transport import Transport, TransportConfig, open_websocket
 from tests.shared.rpc.conftest import World
 from tests.support.waiting import eventually
@@ -371,7 +371,10 @@ async def test_subscriptions_come_back_after_a_drop_without_a_flash(world: World
     feed, sessions = Feed(), list[Session]()
     feed.documents = {"a": {"n": 1}, "b": {}}
     endpoint = await world.serve(
-        {"echo": echo}, {"feed": feed.publish}, on_connection=sessions.append
+        {"echo": echo},
+        {"feed": feed.publish},
+        on_connection=sessions.append,
+        config=ServerConfig(resume_timeout=0),
     )
     client = await world.client(endpoint.url)
     handle = client.subscribe("feed")

@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from shared.rpc.connection import MAX_BACKLOG_BYTES, Pump
+from shared.rpc.connection import Marks, Pump
 from shared.rpc.ddp.frames import Outgoing
 from tests.support.waiting import eventually
 
 
 class Pipe:
     """A transport whose other side is the test."""
+
+    close_code = None
 
     def __init__(self) -> None:
         self.inbox: asyncio.Queue[str | None] = asyncio.Queue()
@@ -37,18 +39,28 @@ class Echo:
 
     def __init__(self) -> None:
         self.outgoing: list[bytes] = []
+        self.received: list[str] = []
+        self.signs_of_life = 0
         self.due: float | None = None
 
     @property
     def has_texts_to_send(self) -> bool:
         return bool(self.outgoing)
 
+    @property
+    def bytes_to_send(self) -> int:
+        return sum(map(len, self.outgoing))
+
     def receive(self, text: str | bytes, now: float) -> None:
+        self.received.append(str(text))
         self.outgoing.append(str(text).encode())
 
     def texts_to_send(self) -> list[bytes]:
         texts, self.outgoing = self.outgoing, []
         return texts
+
+    def other_side_is_alive(self) -> None:
+        self.signs_of_life += 1
 
     def next_timer(self) -> float | None:
         return self.due
@@ -149,7 +161,7 @@ async def test_a_reader_that_is_too_slow_is_given_up_and_what_waits_stays_bounde
             sent += 1
             await asyncio.sleep(0)
         assert pipe.closed == [(1008, "reading too slowly")]
-        assert MAX_BACKLOG_BYTES / 1_000_000 <= sent <= MAX_BACKLOG_BYTES / 1_000_000 + 3
+        assert Marks().limit / 1_000_000 <= sent <= Marks().limit / 1_000_000 + 3
         await running
 
 
@@ -164,3 +176,89 @@ async def test_much_at_once_is_no_reason_to_give_up() -> None:
         assert pipe.closed == []
         pipe.inbox.put_nowait(None)
         await running
+
+
+class Slow(Pipe):
+    """A transport whose other side takes what the test lets it take."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turns: asyncio.Queue[None] = asyncio.Queue()
+
+    async def send(self, messages: Sequence[Outgoing]) -> None:
+        self.sent.append(list(messages))
+        await self.turns.get()
+
+
+async def test_nothing_is_read_from_who_does_not_read() -> None:
+    pipe, echo = Slow(), Echo()
+    pump = Pump(echo, pipe, lambda: None, marks=Marks(high=10, low=5, limit=1000))
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(pump.run())
+        pipe.inbox.put_nowait("12345")
+        await eventually(lambda: len(pipe.sent) == 1)
+        for text in ("67890", "x", "y"):  # 10 bytes wait: that may be; one more may not
+            pipe.inbox.put_nowait(text)
+        await eventually(lambda: echo.received == ["12345", "67890", "x"])
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert pipe.inbox.qsize() == 1
+        assert echo.signs_of_life == 0
+        pipe.turns.put_nowait(None)
+        await eventually(lambda: len(pipe.sent) == 2)
+        assert echo.signs_of_life == 1
+        assert pipe.inbox.qsize() == 1  # 6 bytes are still more than the low mark
+        pipe.turns.put_nowait(None)
+        await eventually(lambda: echo.received[3:] == ["y"])
+        pipe.inbox.put_nowait(None)
+        await running
+
+
+async def test_a_pump_that_waits_can_still_be_let_go() -> None:
+    pipe, echo = Slow(), Echo()
+    pump = Pump(echo, pipe, lambda: None, marks=Marks(high=3, low=0, limit=1000))
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(pump.run())
+        pipe.inbox.put_nowait("12")
+        await eventually(lambda: pipe.sent)
+        for text in ("34", "56"):
+            pipe.inbox.put_nowait(text)
+        await eventually(lambda: len(echo.received) == 2)
+        pump.let_go(1000, "elsewhere")
+        pipe.turns.put_nowait(None)
+        await running
+    assert pipe.closed == [(1000, "elsewhere")]
+    assert len(echo.received) == 2  # what came behind is not the session's any more
+
+
+async def test_at_the_limit_a_reader_is_waited_for_and_above_it_given_up() -> None:
+    pipe, echo = Slow(), Echo()
+    flooded: list[int] = []
+    pump = Pump(
+        echo,
+        pipe,
+        lambda: None,
+        marks=Marks(high=10, low=5, limit=20),
+        on_flood=lambda: flooded.append(1),
+    )
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(pump.run())
+        echo.outgoing.append(b"x" * 10)
+        pump.flush_soon()
+        await eventually(lambda: pipe.sent)
+        echo.outgoing.append(b"x" * 10)
+        pump.flush_soon()
+        assert (pipe.closed, flooded) == ([], [])
+        echo.outgoing.append(b"x")
+        pump.flush_soon()
+        await running
+    assert (pipe.closed, flooded) == ([(1008, "reading too slowly")], [1])
+
+
+async def test_it_can_be_told_to_close_before_it_runs() -> None:
+    pipe, echo = Pipe(), Echo()
+    pump = Pump(echo, pipe, lambda: None)
+    echo.outgoing.append(b"bye")
+    pump.close_soon(1000, "full")
+    await pump.run()
+    assert (pipe.sent, pipe.closed) == ([[b"bye"]], [(1000, "full")])
