@@ -130,11 +130,15 @@ class Pump:
             self._made_progress()
             self.flush_soon()  # if we were cancelled, somebody else goes on
 
+    @property
+    def is_full(self) -> bool:
+        """Whether more waits to be sent than should."""
+        return self._waiting_bytes() > self._marks.high
+
     async def room(self) -> None:
-        """If very much waits to be sent, wait until the other side has taken it."""
-        if self._waiting_bytes() > self._marks.high:
-            self.flush_soon()
-            await self._until(lambda: self._waiting_bytes() <= self._marks.low)
+        """Of a full one: wait until the other side has taken most of it."""
+        self.flush_soon()
+        await self._until(lambda: self._waiting_bytes() <= self._marks.low)
 
     def close_soon(self, code: int, reason: str) -> None:
         """Send what there is to send, then close the transport. The first call counts."""
@@ -190,7 +194,8 @@ class Pump:
             if not self._is_woken:
                 self.flush_soon()
             self._arm_timer()
-            await self.room()
+            if self.is_full:
+                await self.room()
 
     async def _until(self, reached: Callable[[], bool]) -> None:
         """Wait until enough has been sent, or the session goes on elsewhere."""

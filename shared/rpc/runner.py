@@ -291,7 +291,7 @@ class SessionRunner:
         That saves a task for each, and their answers travel together.
         """
         for number in count(1):
-            if self._pump is not None:
+            if self._pump is not None and self._pump.is_full:
                 await self._pump.room()  # a client that does not read gets nothing more to do
             await self._run_method(call)
             following = self._take_method()
