@@ -28,6 +28,8 @@ SecondsOrOff = Annotated[float, Meta(ge=0)]
 Host = Annotated[str, Meta(min_length=1)]
 WebSocketUrl = Annotated[str, Meta(pattern="^wss?://.")]
 Origin = Annotated[str, Meta(pattern="^https?://[^/]+$")]
+ScriptUrl = Annotated[str, Meta(pattern=r"^((https?:/)?/[^\s;,'\"<>]+)?$")]
+"""An address, or a path on the same host; without what would end it in a header or in HTML."""
 
 
 class _Section(
@@ -79,6 +81,10 @@ class WebSettings(_Section, frozen=True, kw_only=True):
     """Send cookies over HTTPS only; set it wherever there is HTTPS."""
     trusted_origins: tuple[Origin, ...] = ()
     """Origins that may use the API from a browser, besides the service's own."""
+    sockjs: bool = False
+    """Whether to serve SockJS at ``/sockjs``, for browsers that run a Meteor bundle."""
+    sockjs_client_url: ScriptUrl = ""
+    """Where SockJS's iframe page gets sockjs-client; empty: there is no such page."""
     drain_seconds: Seconds = 8.0
     """How long requests may take to finish after SIGTERM."""
 

@@ -53,6 +53,8 @@ from web_service.jobs import Jobs
 from web_service.live import Feeds, Live
 from web_service.measure import measuring_middleware
 from web_service.problems import problem_middleware
+from web_service.sockjs.config import SockJsConfig
+from web_service.sockjs.endpoint import SockJs
 
 log = structlog.get_logger()
 
@@ -160,7 +162,22 @@ def application(
     )
     for feature in _FEATURES:
         app.add_routes(feature.routes)
+    if settings.web.sockjs:
+        _sockjs(settings, app[keys.DDP], auth).add_to(app)
     return app
+
+
+def _sockjs(settings: Settings, ddp: Server, auth: Auth) -> SockJs:
+    return SockJs(
+        ddp.serve,
+        user_id=auth.user_id,
+        origin_allowed=auth.origin_allowed,
+        config=SockJsConfig(
+            max_message_bytes=settings.rpc.max_message_megabytes * 1_000_000,
+            client_url=settings.web.sockjs_client_url,
+            frame_ancestors=settings.web.trusted_origins,
+        ),
+    )
 
 
 def _offered_contracts(settings: Settings) -> dict[str, type[Contract[Any]]]:

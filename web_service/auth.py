@@ -68,11 +68,20 @@ class Auth:
         Raises:
             Problem: 401, nobody that is logged in.
         """
+        user = await self._find_user(request)
+        if user is None:
+            raise Problem(401, "not-logged-in", "Please log in.")
+        return user
+
+    async def user_id(self, request: web.Request) -> str | None:
+        """The id of who sent ``request``, if it was somebody that is logged in."""
+        user = await self._find_user(request)
+        return None if user is None else str(user.id)
+
+    async def _find_user(self, request: web.Request) -> User | None:
         token = token_of(request.headers)
         session = await self.session_of(token) if token else None
-        if session is None:
-            raise Problem(401, "not-logged-in", "Please log in.")
-        return session[0]
+        return None if session is None else session[0]
 
     def set_cookie(self, response: web.StreamResponse, token: str) -> None:
         response.set_cookie(

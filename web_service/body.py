@@ -26,7 +26,7 @@ async def json_body(request: web.Request, body_type: type[Body]) -> Body:
     Raises:
         Problem: 413 over 4 MiB; 400 not JSON, or not of that type (with the path).
     """
-    text = await _read_bounded(request)
+    text = await read_bounded(request, MAX_JSON_BYTES)
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -37,14 +37,18 @@ async def json_body(request: web.Request, body_type: type[Body]) -> Body:
         raise Problem(400, "bad-request", str(error)) from None
 
 
-async def _read_bounded(request: web.Request) -> bytes:
-    """The body, read no further than the limit whatever Content-Length says."""
+async def read_bounded(request: web.Request, limit: int) -> bytes:
+    """The body, read no further than ``limit`` bytes whatever Content-Length says.
+
+    Raises:
+        Problem: 413, it is longer; 415, it is compressed; 408, the rest does not come.
+    """
     _refuse_compression(request)
     parts = bytearray()
     while chunk := await _in_time(request.content.readany()):
         parts += chunk
-        if len(parts) > MAX_JSON_BYTES:
-            raise Problem(413, "too-large", f"A request may have {MAX_JSON_BYTES:,} bytes of JSON.")
+        if len(parts) > limit:
+            raise Problem(413, "too-large", f"A request may have {limit:,} bytes of JSON.")
     return bytes(parts)
 
 

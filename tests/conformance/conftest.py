@@ -15,7 +15,7 @@ from tests.support.ddp import Wire
 @asynccontextmanager
 async def serving(ddp: Server, **options: Any) -> AsyncIterator[str]:
     """The address of a peer that serves ``ddp`` over aiohttp."""
-    runner = web.AppRunner(application(ddp, **options))
+    runner = web.AppRunner(application(ddp, **options), handler_cancellation=True)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -21,14 +21,18 @@ from shared.rpc.errors import MethodError
 from shared.rpc.object_id import OBJECT_ID
 from shared.rpc.rate_limit import RateLimiter, Rule, each
 from shared.rpc.server import MethodContext, Server, ServerConfig, Strategy, Subscription
-from shared.rpc.transport import Peer
-from web_service.api.websocket import AiohttpTransport
+from web_service.api.websocket import accept, peer_of
+from web_service.problems import problem_middleware
+from web_service.sockjs.config import SockJsConfig
+from web_service.sockjs.endpoint import SockJs
 
 OID = "aabbccddeeff001122334455"
 MOMENT = datetime.fromtimestamp(1_700_000_000, UTC)
 FIVE = datetime.fromtimestamp(0.005, UTC)
 LIMIT = Rule(limit=3, seconds=1, type="method", name="echo", connection_id=each)
-PATHS = ("/websocket", "/websocket/", "/sockjs/websocket")
+PATHS = ("/websocket", "/websocket/")
+CLIENT_URL = "/sockjs.js"
+"""Named by SockJS's iframe page; the peer itself has no such file."""
 
 
 class Records:
@@ -286,19 +290,25 @@ def application(
     """An aiohttp application that serves ``ddp`` where Meteor does, to this user."""
 
     async def serve(request: aiohttp.web.Request) -> aiohttp.web.WebSocketResponse:
-        socket = aiohttp.web.WebSocketResponse(timeout=2, max_msg_size=max_bytes, compress=False)
-        await socket.prepare(request)
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        peer = Peer(request.remote or "", headers)
-        await ddp.serve(AiohttpTransport(socket, request), peer, user_id=user_id)
+        socket, transport = await accept(request, max_bytes)
+        await ddp.serve(transport, peer_of(request), user_id=user_id)
         return socket
+
+    async def that_user(_request: aiohttp.web.Request) -> str | None:
+        return user_id
 
     async def close(_app: aiohttp.web.Application) -> None:
         await ddp.close()
 
-    app = aiohttp.web.Application()
+    app = aiohttp.web.Application(middlewares=[problem_middleware])
     app.add_routes([aiohttp.web.get(path, serve) for path in PATHS])
     app.on_shutdown.append(close)
+    SockJs(
+        ddp.serve,
+        user_id=that_user,
+        origin_allowed=lambda _headers: True,
+        config=SockJsConfig(max_message_bytes=max_bytes, client_url=CLIENT_URL),
+    ).add_to(app)
     return app
 
 
@@ -313,7 +323,11 @@ def main(arguments: list[str]) -> None:
     logging.basicConfig(level=logging.WARNING)
     app = application(ddp_server(heartbeat=given.heartbeat, limit=given.limit))
     aiohttp.web.run_app(
-        app, host=given.host, port=given.port, print=lambda text: print(text, flush=True)
+        app,
+        host=given.host,
+        port=given.port,
+        handler_cancellation=True,
+        print=lambda text: print(text, flush=True),
     )
 
 

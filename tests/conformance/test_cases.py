@@ -118,7 +118,7 @@ and ``accounts-base``). "–" says why a case does not apply, "later" what is mi
 95  shared/rpc/test_client.py::test_status
 96  shared/rpc/test_client.py::test_subscriptions_come_back_after_a_drop_without_a_flash
 97  shared/rpc/test_client.py::test_closing_the_client_settles_everything
-98  later: SockJS
+98  conformance/test_sockjs.py::test_98_every_transport_carries_the_same_texts
 99  conformance/test_sessions.py::test_99_where_it_listens
 100 later: a login on every connection
 101 later: a login on every connection

@@ -21,6 +21,7 @@ from tests.support.paths import ROOT
 from tests.support.script import clean_environment
 from web_service import app, problems
 from web_service.live import Live
+from web_service.sockjs.endpoint import SockJs
 
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
@@ -172,8 +173,10 @@ def test_every_error_code_is_described() -> None:
 
 
 def test_every_route_is_described() -> None:
-    page = text_of("reference", "http-api.md")
-    declared = [route for feature in app._FEATURES for route in feature.routes]
+    page = text_of("reference", "http-api.md") + text_of("reference", "sockjs.md")
+    nothing = cast("Any", None)
+    sockjs = SockJs(nothing, user_id=nothing, origin_allowed=nothing)
+    declared = [route for feature in app._FEATURES for route in feature.routes] + sockjs.routes
     routes = {f"{route.method} {PARAMETER.sub(BRACED, route.path)}" for route in declared}
     assert "POST /api/jobs/{id}/cancel" in routes
     missing = [route for route in routes if not re.search(rf"`{re.escape(route)}[`?]", page)]

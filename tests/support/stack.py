@@ -159,7 +159,11 @@ class Stack:
         settings = {
             "environment": "development",
             "mongo": {"url": mongo_url, "database": database},
-            "web": {"port": web_port, "jobsUrls": [f"ws://127.0.0.1:{jobs_port}/websocket"]},
+            "web": {
+                "port": web_port,
+                "jobsUrls": [f"ws://127.0.0.1:{jobs_port}/websocket"],
+                "sockjs": True,
+            },
             "jobs": {"port": jobs_port, "systemJobs": True, "slots": 2, "leaseSeconds": 2, **jobs},
         }
         self.web = Service("web", web_port, settings, folder / "web.log")

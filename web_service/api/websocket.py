@@ -7,7 +7,6 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from shared.rpc.ddp.frames import Binary, Outgoing
 from shared.rpc.transport import Peer
-from web_service.auth import token_of
 from web_service.keys import AUTH, DDP, MAX_MESSAGE_BYTES
 
 _CLOSE_SECONDS = 2.0
@@ -61,21 +60,33 @@ class AiohttpTransport:
                 self._request.transport.abort()
 
 
-async def websocket(request: web.Request) -> web.WebSocketResponse:
-    """Serve one DDP connection until it is closed."""
-    token = token_of(request.headers)
-    login = await request.app[AUTH].session_of(token) if token else None
+async def accept(
+    request: web.Request, max_message_bytes: int
+) -> tuple[web.WebSocketResponse, AiohttpTransport]:
+    """Upgrade a request to a WebSocket.
+
+    Raises:
+        aiohttp.web.HTTPBadRequest: it does not ask for one.
+    """
     socket = web.WebSocketResponse(
-        timeout=_CLOSE_SECONDS, max_msg_size=request.app[MAX_MESSAGE_BYTES], compress=False
+        timeout=_CLOSE_SECONDS, max_msg_size=max_message_bytes, compress=False
     )
     await socket.prepare(request)
+    return socket, AiohttpTransport(socket, request)
+
+
+def peer_of(request: web.Request) -> Peer:
+    """Who sent a request."""
     headers = {name.lower(): value for name, value in request.headers.items()}
-    await request.app[DDP].serve(
-        AiohttpTransport(socket, request),
-        Peer(request.remote or "", headers),
-        user_id=None if login is None else str(login[0].id),
-    )
+    return Peer(request.remote or "", headers)
+
+
+async def websocket(request: web.Request) -> web.WebSocketResponse:
+    """Serve one DDP connection until it is closed."""
+    user_id = await request.app[AUTH].user_id(request)
+    socket, transport = await accept(request, request.app[MAX_MESSAGE_BYTES])
+    await request.app[DDP].serve(transport, peer_of(request), user_id=user_id)
     return socket
 
 
-routes = [web.get("/websocket", websocket)]
+routes = [web.get("/websocket", websocket), web.get("/websocket/", websocket)]

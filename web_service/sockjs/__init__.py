@@ -1,0 +1,1 @@
+"""SockJS 0.3.x at ``/sockjs``: DDP for browsers that run a stock Meteor bundle."""
