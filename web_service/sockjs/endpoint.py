@@ -72,14 +72,13 @@ class SockJs:
             "xhr_send": self._post,
         }
         options = functools.partial(self._options, method="POST")
+        events = functools.partial(self._receive, style=framing.EVENT_SOURCE)
         return [
-            web.get(f"{top}/websocket", self._framed_socket),
+            web.get(f"{top}/websocket", self._framed_socket, allow_head=False),
             *(web.post(f"{top}/{name}", handler) for name, handler in posted.items()),
             *(web.options(f"{top}/{name}", options) for name in posted),
-            web.get(
-                f"{top}/eventsource", functools.partial(self._receive, style=framing.EVENT_SOURCE)
-            ),
-            web.get(f"{top}/jsonp", self._receive_jsonp),
+            web.get(f"{top}/eventsource", events, allow_head=False),
+            web.get(f"{top}/jsonp", self._receive_jsonp, allow_head=False),
             web.post(f"{top}/jsonp_send", self._post_jsonp),
         ]
 

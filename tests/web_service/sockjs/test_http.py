@@ -177,6 +177,12 @@ async def test_bad_callbacks(base: Base, callback: str) -> None:
     assert (await base.get("/a/a/jsonp"))[:2] == (500, b'"callback" parameter required')
 
 
+@pytest.mark.parametrize("path", ["eventsource", "jsonp?c=x", "websocket"])
+async def test_asking_for_headers_opens_nothing(base: Base, path: str) -> None:
+    assert (await base.ask("HEAD", f"/a/head/{path}"))[0] == 405
+    assert (await base.ask("POST", "/a/head/xhr_send", "[]"))[0] == 404
+
+
 async def test_closed_by_the_server(closing: Base) -> None:
     session = closing.session()
     assert await session.poll() == b"o\n"
