@@ -111,25 +111,12 @@ async def test_98_every_transport_carries_the_same_texts(peer: str, kind: type[C
 
 
 @pytest.mark.parametrize(
-    ("path", "begins"),
-    [
-        ("/sockjs/000/abc/websocket", "o"),
-        ("/sockjs/websocket", ""),
-        ("/sockjs/websocket/", ""),
-        ("/websocket", ""),
-        ("/websocket/?x=1", ""),
-    ],
+    "path", ["/sockjs/websocket", "/sockjs/websocket/", "/websocket", "/websocket/?x=1"]
 )
-async def test_98_where_clients_look_for_it(peer: str, path: str, begins: str) -> None:
-    """A client makes each of these out of ``http://host/`` or ``ddp+sockjs://host/sockjs``."""
-    async with Wire.to(peer.replace("/websocket", path), "") as wire:
-        if begins:
-            assert await wire.next() == begins
-            await wire.send(payload(CONNECT))
-            assert (await wire.next()).startswith('a["{\\"msg\\":\\"connected\\"')
-        else:
-            await wire.send(CONNECT)
-            assert (await wire.next()).startswith('{"msg":"connected"')
+async def test_98_where_clients_look_for_it(peer: str, path: str) -> None:
+    """Each of these is made out of ``http://host/`` or ``ddp+sockjs://host/sockjs``."""
+    async with Wire.to(peer.replace("/websocket", path)) as wire:
+        assert wire.session
 
 
 async def test_the_peer_has_every_page(peer: str) -> None:
@@ -138,3 +125,29 @@ async def test_the_peer_has_every_page(peer: str) -> None:
         for path in ("", "/", "/info", "/iframe.html", "/iframe-1.6.1.html"):
             async with http.get(base + path) as answer:
                 assert answer.status == 200
+
+
+async def test_a_cut_off_receiver_is_a_lost_connection_and_the_session_is_resumed(
+    peer: str,
+) -> None:
+    base = peer.removesuffix("/websocket") + "/sockjs/000/"
+    async with aiohttp.ClientSession() as http, asyncio.timeout(20):
+        first = Streaming(http, base + uuid.uuid4().hex)
+        async with aclosing(first.frames()) as frames:  # type: ignore[type-var]
+            assert await anext(frames) == "o"
+            await first.send(CONNECT)
+            received = json.loads((await anext(frames))[1:])
+            await first.send(sub("s", "items"))
+            while len(received) < 4:
+                received += json.loads((await anext(frames))[1:])
+        session = json.loads(received[0])["session"]
+        again = json.loads(CONNECT) | {"session": session, "receivedCount": len(received)}
+        second = Polling(http, base + uuid.uuid4().hex)
+        async with aclosing(second.frames()) as frames:  # type: ignore[type-var]
+            assert await anext(frames) == "o"
+            await second.send(json.dumps(again))
+            assert json.loads((await anext(frames))[1:]) == [
+                json.dumps({"msg": "connected", "session": session}, separators=(",", ":"))
+            ]
+            await second.send(method("1", "touch"))
+            assert '\\"msg\\":\\"changed\\"' in await anext(frames)
