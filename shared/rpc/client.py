@@ -5,17 +5,20 @@
     async with Client("ws://127.0.0.1:8010/websocket") as client:
         await client.connected()
         answer = await client.call("system.echo", 5)
+
+When the connection breaks, it is made again, and the server is asked for the session that
+was there: then calls in flight get their answers, and subscriptions go on, as if nothing
+had been. What happens otherwise is in docs/reference/ddp-client.md.
 """
 
 import asyncio
-import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import msgspec
 import structlog
-from websockets.exceptions import WebSocketException
 
 from shared.rpc.connection import Pump
 from shared.rpc.ddp.client import ClientSession, ClientSessionConfig
@@ -27,13 +30,16 @@ from shared.rpc.ddp.events import (
     MethodRaised,
     MethodReturned,
     NegotiationEnded,
+    Renegotiating,
     SessionStarted,
     SubscriptionEnded,
     SubscriptionReady,
 )
 from shared.rpc.ejson import UNDEFINED, CustomType, Ejson
 from shared.rpc.errors import CallTimeout, ConnectionLost, NegotiationFailed
-from shared.rpc.subscribing import Collection, Handle, Observer
+from shared.rpc.keeper import Backoff, ConnectionStatus, Keeper, Status
+from shared.rpc.login import Hook, LoginRunner
+from shared.rpc.subscribing import Collection, Handle, Subscribing, random_id
 from shared.rpc.transport import (
     NORMAL_CLOSURE,
     Transport,
@@ -43,12 +49,10 @@ from shared.rpc.transport import (
 
 log = structlog.get_logger()
 
-Status = Literal["connecting", "connected", "waiting", "failed", "closed"]
-
 Connect = Callable[[], Awaitable[Transport]]
 
-_STABLE_SECONDS = 1.0
-"""A connection that lived this long was a success: the next backoff starts anew."""
+_GOODBYE_SECONDS = 1.0
+"""How long a slow server may hold up the end of a client."""
 
 
 class ClientConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,10 +60,13 @@ class ClientConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     session: ClientSessionConfig = ClientSessionConfig()
     transport: TransportConfig = TransportConfig()
-    backoff_base: float = 0.05
-    """Seconds; the n-th attempt in a row waits a random time up to ``base * 2**n``."""
-    backoff_limit: float = 10.0
-    """But never up to more seconds than this."""
+    backoff: Backoff = Backoff()
+    resume_seconds: float = 15.0
+    """After a drop, calls in flight wait this long for their session; 0: not at all."""
+    queue_offline: bool = False
+    """Whether a call without a connection waits for one, instead of failing at once."""
+    login_seconds: float = 30.0
+    """How long the hooks of ``on_connect`` may hold up everything else."""
 
 
 class Client:
@@ -75,27 +82,32 @@ class Client:
         connect: Connect | None = None,
     ) -> None:
         self.url = url
-        self.status: Status = "closed"
-        self.last_error: Exception | None = None
-        """Why the last attempt to connect failed, if it did."""
         self._config = config or ClientConfig()
         self._headers = headers
         self._connect = connect or self._open_websocket
-        self._protocol = ClientSession(ejson=Ejson(custom_types), config=self._config.session)
+        self._protocol = ClientSession(
+            ejson=Ejson(custom_types), config=self._config.session, new_id=random_id
+        )
+        self._keeper = Keeper(url, self._connect_once, self._config.backoff)
         self._pump: Pump | None = None
         self._calls: dict[str, asyncio.Future[Any]] = {}
-        self._handles: dict[str, Handle] = {}
-        self._observers: dict[str, list[Observer]] = {}
-        self._on_status: list[Callable[[Status], object]] = []
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._subscribing = Subscribing(self._protocol, self._act_and_flush)
+        self._login = LoginRunner(
+            self._protocol,
+            _FirstCaller(self._call),
+            seconds=self._config.login_seconds,
+            on_failure=self._keeper.login_failed,
+            on_end=self._flush_soon,
+        )
+        self._resume_timer: asyncio.TimerHandle | None = None
         self._group = asyncio.TaskGroup()
-        self._keeper: asyncio.Task[None] | None = None
+        self._running: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         """Begin to connect, in the background."""
         await self._group.__aenter__()
-        self._set_status("connecting")
-        self._keeper = self._group.create_task(self._stay_connected())
+        self._keeper.reconnect()
+        self._running = self._group.create_task(self._keeper.run())
         return self
 
     async def __aexit__(
@@ -105,49 +117,98 @@ class Client:
         traceback: TracebackType | None,
     ) -> None:
         """Close the connection; calls in flight raise ``ConnectionLost``."""
-        self._set_status("closed")
-        if self._keeper is not None:
-            self._keeper.cancel()
+        self._leave("the client was closed", keep_unsent=False)
+        self._keeper.close()
         try:
-            if isinstance(error, asyncio.CancelledError):
-                await self._group.__aexit__(kind, error, traceback)
-            else:  # the caller's own error leaves as it is, not in an ExceptionGroup
-                await self._group.__aexit__(None, None, None)
+            await self._say_goodbye()
         finally:
-            for handle in list(self._handles.values()):
-                handle.ended(ConnectionLost("the client was closed", may_have_run=False))
-            self._handles.clear()
+            self._login.cancel()
+            if self._running is not None:
+                self._running.cancel()
+            try:
+                if isinstance(error, asyncio.CancelledError):
+                    await self._group.__aexit__(kind, error, traceback)
+                else:  # the caller's own error leaves as it is, not in an ExceptionGroup
+                    await self._group.__aexit__(None, None, None)
+            finally:
+                self._subscribing.end(ConnectionLost("the client was closed", may_have_run=False))
+
+    # Its connection
+
+    @property
+    def status(self) -> Status:
+        """How the connection is doing, in a word."""
+        return self._keeper.now.status
+
+    @property
+    def connection_status(self) -> ConnectionStatus:
+        """How the connection is doing, with the time of the next attempt."""
+        return self._keeper.now
+
+    @property
+    def last_error(self) -> Exception | None:
+        """Why the last attempt to connect, or to log in, failed, if it did."""
+        return self._keeper.last_error
+
+    def on_status(self, callback: Callable[[ConnectionStatus], object]) -> None:
+        """Have ``callback`` called with every new status."""
+        self._keeper.on_status(callback)
+
+    def on_connect(self, hook: Hook) -> None:
+        """Have ``hook`` called at the beginning of each session, to log in.
+
+        It is given what calls go through that are sent before all others, and everything
+        else waits for it to end. An error of it becomes ``last_error``, and the rest goes on.
+        A session that is resumed needs no login.
+        """
+        self._login.add(hook)
 
     async def connected(self) -> None:
         """Wait until the client is connected.
 
         Raises:
             NegotiationFailed: the server speaks no version that we speak.
-            ConnectionLost: the client is closed.
+            ConnectionLost: the client is closed, or offline by its own wish.
         """
-        while self.status != "connected":
-            if self.status == "failed" and self.last_error is not None:
-                raise self.last_error
-            if self.status == "closed":
-                raise ConnectionLost("the client is closed", may_have_run=False)
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiting.add(waiter)
-            try:
-                await waiter
-            finally:
-                self._waiting.discard(waiter)
+        await self._keeper.connected()
 
-    def on_status(self, callback: Callable[[Status], object]) -> None:
-        """Have ``callback`` called with every new status."""
-        self._on_status.append(callback)
+    def disconnect(self) -> None:
+        """Leave the server, and stay offline until :meth:`reconnect`.
 
-    async def call(self, name: str, *params: Any, deadline: float | None = None) -> Any:
+        Calls that were sent raise ``ConnectionLost``; documents stay as they are.
+        """
+        self._leave("the client went offline", keep_unsent=self._config.queue_offline)
+        self._keeper.disconnect()
+        if self._pump is not None:
+            self._pump.close_soon(NORMAL_CLOSURE, "")
+
+    def reconnect(self) -> None:
+        """Connect now, without waiting for the time of the next attempt."""
+        if self.status != "closed":
+            self._keeper.reconnect()
+
+    # Calls, subscriptions, documents
+
+    def call(
+        self,
+        name: str,
+        *params: Any,
+        deadline: float | None = None,
+        retry: bool = False,
+        wait: bool = False,
+        updated: bool = False,
+    ) -> Coroutine[Any, Any, Any]:
         """Call a method and wait for its result; None if it has none.
 
         Cancelling it forgets the call: the method may go on, its answer is ignored.
 
         Args:
             deadline: seconds from now to wait for the answer; None for as long as it takes.
+            retry: call it again after a drop also where the server has lost our session;
+                for methods that do no harm when they run twice.
+            wait: send it only when every call before is settled, and those after it only
+                when it is.
+            updated: return only when the documents that the method changed are here.
 
         Raises:
             MethodError: what the server answered.
@@ -155,27 +216,41 @@ class Client:
             CallTimeout: no answer came in time.
             EjsonError: the parameters can't be written, or the result can't be read.
         """
-        pump = self._pump
-        if pump is None or self.status != "connected":
-            raise ConnectionLost(f"no connection to {self.url}", may_have_run=False)
-        call_id = self._protocol.call(name, params)
+        return self._call(name, params, deadline, retry, wait, updated)
+
+    async def _call(
+        self,
+        name: str,
+        params: tuple[Any, ...],
+        deadline: float | None,
+        retry: bool = False,
+        wait: bool = False,
+        updated: bool = False,
+        first: bool = False,
+    ) -> Any:
+        if not self._protocol.is_connected:
+            self._check_that_calls_may_wait()
+        call_id = self._protocol.call(
+            name, params, retry=retry, wait=wait, updated=updated, first=first
+        )
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
         self._calls[call_id] = answer
         timer = None
         if deadline is not None:
-            timer = loop.call_later(deadline, _time_out, answer, name, deadline)
+            timer = loop.call_later(deadline, self._time_out, call_id, name, deadline)
         try:
-            if len(self._calls) == 1:
-                await pump.flush()  # a call alone has nobody to share a packet with
+            if len(self._calls) == 1 and self._pump is not None:
+                await self._pump.flush()  # a call alone has nobody to share a packet with
             else:
-                pump.flush_soon()
+                self._flush_soon()
             return await answer
         finally:
             if timer is not None:
                 timer.cancel()
             if self._calls.pop(call_id, None) is not None:
                 self._protocol.forget(call_id)
+                self._act_and_flush()
 
     def subscribe(self, name: str, *params: Any) -> Handle:
         """Subscribe, over all connections to come, until it ends or is stopped.
@@ -183,22 +258,26 @@ class Client:
         Raises:
             EjsonError: the parameters can't be written.
         """
-        subscription_id = self._protocol.subscribe(name, params)
-        handle = self._handles[subscription_id] = Handle(
-            name, lambda: self._unsubscribe(subscription_id)
-        )
-        self._flush_soon()
-        return handle
+        return self._subscribing.subscribe(name, params)
 
     def collection(self, name: str) -> Collection:
         """The documents of a collection that the server has sent."""
-        observers = self._observers.setdefault(name, [])
-        return Collection(name, self._protocol.documents(name), observers)
+        return self._subscribing.collection(name)
 
     # Inside
 
-    def _unsubscribe(self, subscription_id: str) -> None:
-        self._protocol.unsubscribe(subscription_id)
+    def _check_that_calls_may_wait(self) -> None:
+        if self.status in ("closed", "failed") or not self._config.queue_offline:
+            raise ConnectionLost(f"no connection to {self.url}", may_have_run=False)
+
+    def _time_out(self, call_id: str, name: str, seconds: float) -> None:
+        may_have_run = self._protocol.may_have_run(call_id)
+        message = f"{name!r} gave no answer in {seconds:g} s"
+        answer = self._calls.get(call_id)
+        if answer is not None and not answer.done():
+            answer.set_exception(CallTimeout(message, may_have_run=may_have_run))
+
+    def _act_and_flush(self) -> None:
         self._act_on_events()
         self._flush_soon()
 
@@ -206,50 +285,60 @@ class Client:
         if self._pump is not None:
             self._pump.flush_soon()
 
-    async def _stay_connected(self) -> None:
-        failures = 0
-        loop = asyncio.get_running_loop()
-        while True:
-            began = loop.time()
-            try:
-                await self._connect_once()
-            except (OSError, WebSocketException) as error:
-                self.last_error = error
-                log.info("rpc.connect_failed", url=self.url, error=str(error) or repr(error))
-            except Exception as error:
-                self.last_error = error  # a bug, but what it ends is this connection only
-                log.exception("rpc.connection_failed", url=self.url)
-            if self.status == "failed":
-                return
-            failures = 0 if loop.time() - began >= _STABLE_SECONDS and failures else failures + 1
-            self._set_status("waiting")
-            await asyncio.sleep(self._delay(failures))
-            self._set_status("connecting")
-
-    def _delay(self, failures: int) -> float:
-        """Full jitter: a thousand clients that lost a server don't come back together."""
-        ceiling = min(
-            self._config.backoff_limit, self._config.backoff_base * 2 ** min(failures, 30)
-        )
-        return random.uniform(0, ceiling)  # noqa: S311 -- not a secret
-
     async def _open_websocket(self) -> Transport:
         headers = self._headers() if callable(self._headers) else self._headers or {}
         return await open_websocket(self.url, headers=headers, config=self._config.transport)
 
     async def _connect_once(self) -> None:
-        transport = await self._connect()
         try:
-            self._protocol.connection_made(asyncio.get_running_loop().time())
-            self._pump = Pump(self._protocol, transport, self._act_on_events)
+            transport = await self._connect()
+        except ConnectionRefusedError:
+            # nobody listens there, so that nobody knows our session any more
+            self._give_up(f"{self.url} refuses connections")
+            raise
+        try:
+            if self._keeper.is_wanted:
+                await self._serve(transport)
+        finally:
+            await transport.close(NORMAL_CLOSURE, "")
+
+    async def _serve(self, transport: Transport) -> None:
+        self._protocol.connection_made(asyncio.get_running_loop().time())
+        self._pump = Pump(self._protocol, transport, self._act_on_events)
+        try:
             await self._pump.run()
         finally:
             self._pump = None
-            if self.status == "connected":
-                self._set_status("waiting")
-            for call_id in self._protocol.connection_lost():
-                self._fail(call_id, ConnectionLost("the connection broke", may_have_run=True))
-            await transport.close(NORMAL_CLOSURE, "")
+            self._keeper.lost()
+            self._wait_for_resumption()
+            self._protocol.connection_lost()
+            self._act_on_events()
+
+    def _wait_for_resumption(self) -> None:
+        if self._resume_timer is None and self._protocol.is_connected:
+            self._resume_timer = asyncio.get_running_loop().call_later(
+                self._config.resume_seconds, self._give_up, "the connection broke"
+            )
+
+    def _give_up(self, reason: str) -> None:
+        self._protocol.give_up(reason, keep_unsent=self._config.queue_offline)
+        self._act_on_events()
+
+    def _leave(self, reason: str, *, keep_unsent: bool) -> None:
+        self._stop_waiting_for_resumption()
+        self._protocol.leave(reason, keep_unsent=keep_unsent)
+        self._act_on_events()
+
+    def _stop_waiting_for_resumption(self) -> None:
+        if self._resume_timer is not None:
+            self._resume_timer.cancel()
+            self._resume_timer = None
+
+    async def _say_goodbye(self) -> None:
+        if self._pump is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GOODBYE_SECONDS):
+                    await self._pump.flush()
 
     def _act_on_events(self) -> None:
         for event in self._protocol.events():
@@ -262,66 +351,42 @@ class Client:
                 if answer is not None and not answer.done():
                     answer.set_result(None if event.result is UNDEFINED else event.result)
             case MethodRaised():
-                self._fail(event.id, event.error)
-            case DocumentEvent():
-                for observer in tuple(self._observers.get(event.collection, ())):
-                    self._observe(observer, event)
-            case SubscriptionReady() | SubscriptionEnded():
-                self._act_on_subscription(event)
-            case SessionStarted() | NegotiationEnded() | Complaint() | Closed():
+                answer = self._calls.pop(event.id, None)
+                if answer is not None and not answer.done():
+                    answer.set_exception(event.error)
+            case DocumentEvent() | SubscriptionReady() | SubscriptionEnded():
+                self._subscribing.act(event)
+            case _:
                 self._act_on_session(event)
 
-    def _act_on_subscription(self, event: SubscriptionReady | SubscriptionEnded) -> None:
-        handle = self._handles.get(event.id)
-        if handle is None:
-            return
-        if isinstance(event, SubscriptionReady):
-            handle.became_ready()
-        else:
-            del self._handles[event.id]
-            handle.ended(event.error)
-
     def _act_on_session(
-        self, event: SessionStarted | NegotiationEnded | Complaint | Closed
+        self, event: SessionStarted | Renegotiating | NegotiationEnded | Complaint | Closed
     ) -> None:
         match event:
             case SessionStarted():
-                self.last_error = None
-                self._set_status("connected")
+                self._stop_waiting_for_resumption()
+                self._keeper.welcomed()
+                self._login.session_started(self._group, is_resumed=event.is_resumed)
+            case Renegotiating():
+                self._keeper.retry_soon()
             case NegotiationEnded():
-                self.last_error = NegotiationFailed(event.offered)
-                self._set_status("failed")
+                error = NegotiationFailed(event.offered)
+                self._keeper.failed(error)
+                self._subscribing.end(error)
             case Complaint():
                 log.warning("rpc.complaint", reason=event.reason, offending=event.offending)
             case Closed():
                 if self._pump is not None:
                     self._pump.close_soon(event.code, event.reason)
 
-    def _fail(self, call_id: str, error: Exception) -> None:
-        answer = self._calls.pop(call_id, None)
-        if answer is not None and not answer.done():
-            answer.set_exception(error)
 
-    def _observe(self, observer: Observer, event: DocumentEvent) -> None:
-        try:
-            observer(event.kind, event.id, event.fields)
-        except Exception:
-            log.exception("rpc.observer_failed", collection=event.collection)
+class _FirstCaller:
+    """Calls methods before all others of a session."""
 
-    def _set_status(self, status: Status) -> None:
-        if status == self.status:
-            return
-        self.status = status
-        for waiter in self._waiting:
-            if not waiter.done():
-                waiter.set_result(None)
-        for callback in tuple(self._on_status):
-            try:
-                callback(status)
-            except Exception:
-                log.exception("rpc.callback_failed", status=status)
+    def __init__(self, call: Callable[..., Coroutine[Any, Any, Any]]) -> None:
+        self._call = call
 
-
-def _time_out(answer: asyncio.Future[Any], name: str, seconds: float) -> None:
-    if not answer.done():
-        answer.set_exception(CallTimeout(f"{name!r} gave no answer in {seconds:g} s"))
+    def call(
+        self, name: str, *params: Any, deadline: float | None = None, wait: bool = False
+    ) -> Coroutine[Any, Any, Any]:
+        return self._call(name, params, deadline, wait=wait, first=True)

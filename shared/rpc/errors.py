@@ -46,8 +46,10 @@ class ConnectionLost(RpcError):
 class CallTimeout(RpcError):
     """No answer came by the caller's deadline."""
 
-    may_have_run = True
-    """The call had been sent, so the method may have run, or may still do so."""
+    def __init__(self, message: str, *, may_have_run: bool = True) -> None:
+        super().__init__(message)
+        self.may_have_run = may_have_run
+        """Whether the call had been sent, so that the method may have run, or still may."""
 
 
 class NegotiationFailed(RpcError):

@@ -1,8 +1,18 @@
 """What a client's application holds: its subscriptions and its collections."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+import contextlib
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import structlog
+
+from shared.rpc.ddp.client import ClientSession
+from shared.rpc.ddp.events import DocumentEvent, SubscriptionEnded, SubscriptionReady
+from shared.rpc.ddp.random_stream import ID_ALPHABET
+
+log = structlog.get_logger()
 
 Observer = Callable[[str, Any, Mapping[str, Any]], object]
 """``observer(event, id, fields)`` with ``added``, ``changed`` or ``removed``.
@@ -72,4 +82,64 @@ class Collection:
     def observe(self, observer: Observer) -> Callable[[], None]:
         """Have ``observer`` called on every change; returns what ends that."""
         self._observers.append(observer)
-        return lambda: self._observers.remove(observer)
+
+        def stop() -> None:
+            with contextlib.suppress(ValueError):
+                self._observers.remove(observer)
+
+        return stop
+
+
+class Subscribing:
+    """The handles and collections that a client has given out, and what they are told."""
+
+    def __init__(self, protocol: ClientSession, on_change: Callable[[], None]) -> None:
+        """``on_change`` has the protocol's texts sent, and its events acted on."""
+        self._protocol = protocol
+        self._on_change = on_change
+        self._handles: dict[str, Handle] = {}
+        self._observers: dict[str, list[Observer]] = {}
+
+    def subscribe(self, name: str, params: Sequence[Any]) -> Handle:
+        """A new subscription."""
+        subscription_id = self._protocol.subscribe(name, params)
+
+        def stop() -> None:
+            self._protocol.unsubscribe(subscription_id)
+            self._on_change()
+
+        handle = self._handles[subscription_id] = Handle(name, stop)
+        self._on_change()
+        return handle
+
+    def collection(self, name: str) -> Collection:
+        """The documents of a collection, and its observers."""
+        observers = self._observers.setdefault(name, [])
+        return Collection(name, self._protocol.documents(name), observers)
+
+    def act(self, event: DocumentEvent | SubscriptionReady | SubscriptionEnded) -> None:
+        """Tell whom it concerns."""
+        match event:
+            case DocumentEvent():
+                for observer in tuple(self._observers.get(event.collection, ())):
+                    try:
+                        observer(event.kind, event.id, event.fields)
+                    except Exception:
+                        log.exception("rpc.observer_failed", collection=event.collection)
+            case SubscriptionReady():
+                if (handle := self._handles.get(event.id)) is not None:
+                    handle.became_ready()
+            case SubscriptionEnded():
+                if (handle := self._handles.pop(event.id, None)) is not None:
+                    handle.ended(event.error)
+
+    def end(self, error: Exception) -> None:
+        """There will be no more of any of them."""
+        for handle in self._handles.values():
+            handle.ended(error)
+        self._handles.clear()
+
+
+def random_id() -> str:
+    """As Meteor's ``Random.id``: 17 characters that nobody mistakes for one another."""
+    return "".join(secrets.choice(ID_ALPHABET) for _ in range(17))

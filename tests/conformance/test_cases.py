@@ -75,27 +75,27 @@ and ``accounts-base``). "–" says why a case does not apply, "later" what is mi
 52  conformance/test_publications.py::test_51_52_a_broken_publisher
 53  shared/rpc/ddp/test_merge_box.py::test_53_values_are_cloned
 54  shared/rpc/test_methods.py::test_54_a_result_is_written_at_once
-55  shared/rpc/test_client.py::test_status
+55  shared/rpc/test_keeper.py::test_95_the_status_tells_of_every_attempt
 56  shared/rpc/ddp/test_client.py::test_documents
 57  – the client buffers no writes: it has no views to redraw
 58  conformance/test_publications.py::test_58_a_sub_id_that_is_alive_is_ignored
 59  shared/rpc/ddp/test_client.py::test_updated_may_come_before_after_or_never
-60  – a call without a connection fails at once, so that its caller can go elsewhere
-61  shared/rpc/test_client.py::test_subscriptions_come_back_after_a_drop_without_a_flash
-62  later: resumption; until then every call is as noRetry
-63  later: resumption
-64  later: resumption
-65  later: wait
-66  later: wait
-67  later: a login on every connection
+60  shared/rpc/test_client_resumption.py::test_60_calls_may_wait_for_a_connection
+61  shared/rpc/ddp/test_client_resumption.py::test_61_a_new_session_gets_the_calls_that_may_be_sent_again
+62  shared/rpc/test_client_resumption.py::test_62_only_what_may_be_repeated_is_called_on_a_new_session
+63  shared/rpc/ddp/test_client_resumption.py::test_63_a_call_with_a_result_is_not_sent_again
+64  shared/rpc/ddp/test_client_resumption.py::test_64_a_call_with_only_updated_is_sent_again
+65  shared/rpc/ddp/test_client_quiescence.py::test_65_calls_that_were_not_sent_are_not_waited_for
+66  shared/rpc/ddp/test_client_resumption.py::test_66_wait_calls_run_alone
+67  shared/rpc/ddp/test_client_resumption.py::test_67_the_calls_of_a_login_come_before_all_others
 68  shared/rpc/ddp/test_client.py::test_pings
-69  later: the client never proposes pre1 first
-70  shared/rpc/ddp/test_client.py::test_a_reconnect_shows_no_empty_moment
-71  shared/rpc/test_client.py::test_renegotiates_after_failed
-72  shared/rpc/test_client.py::test_gives_up_when_no_version_is_shared
-73  later: a login on every connection
+69  shared/rpc/ddp/test_client.py::test_69_a_session_of_pre1_has_no_pings
+70  shared/rpc/ddp/test_client_quiescence.py::test_70_a_new_session_shows_no_empty_moment
+71  shared/rpc/test_client.py::test_71_renegotiates_after_failed
+72  shared/rpc/test_client.py::test_72_gives_up_when_no_version_is_shared
+73  shared/rpc/ddp/test_client_resumption.py::test_73_a_login_comes_before_what_is_sent_again
 74  shared/rpc/test_client.py::test_a_refused_subscription
-75  later: wait
+75  shared/rpc/ddp/test_client_quiescence.py::test_75_a_call_between_a_reset_and_quiescence
 76  conformance/test_publications.py::test_76_an_unsub_waits_for_its_publisher
 77  shared/rpc/test_client.py::test_77_a_call_is_what_it_was_when_it_was_made
 78  – the client simulates no methods
@@ -115,13 +115,13 @@ and ``accounts-base``). "–" says why a case does not apply, "later" what is mi
 92  shared/rpc/test_session.py::test_too_many_requests_on_the_wire
 93  shared/rpc/test_rate_limit.py::test_93_messages_of_ones_own
 94  shared/rpc/test_rate_limit.py::test_94_rules_can_be_removed
-95  shared/rpc/test_client.py::test_status
-96  shared/rpc/test_client.py::test_subscriptions_come_back_after_a_drop_without_a_flash
-97  shared/rpc/test_client.py::test_closing_the_client_settles_everything
+95  shared/rpc/test_keeper.py::test_95_the_status_tells_of_every_attempt
+96  shared/rpc/test_keeper.py::test_96_a_drop_ends_in_a_new_connection
+97  shared/rpc/test_client_resumption.py::test_97_a_client_that_disconnects_stays_offline
 98  conformance/test_sockjs.py::test_98_every_transport_carries_the_same_texts
 99  conformance/test_sessions.py::test_99_where_it_listens
-100 later: a login on every connection
-101 later: a login on every connection
+100 shared/rpc/test_login.py::test_100_a_login_comes_first_on_each_session
+101 shared/rpc/test_login.py::test_101_the_server_knows_the_user_before_what_is_sent_again
 102 shared/rpc/test_publications.py::test_8_102_a_publisher_knows_its_session
 103 conformance/test_methods.py::test_103_ids_from_a_seed
 104 conformance/test_sessions.py::test_104_a_silent_client_is_closed
@@ -129,7 +129,8 @@ and ``accounts-base``). "–" says why a case does not apply, "later" what is mi
 
 Of the cases that Meteor does not have: names of
 ``Object.prototype``, an ill-typed unsub, an id used twice, bad EJSON and an oversized message are
-in this folder, a slow reader and broken frames in ``shared/rpc``; a half-open socket: 104.
+in this folder, a slow reader and broken frames in ``shared/rpc``; a half-open socket: 104, and for the client
+shared/rpc/test_client.py::test_104_a_server_that_falls_silent_is_left.
 """
 
 import ast

@@ -26,6 +26,8 @@ class SessionStarted(msgspec.Struct, frozen=True):
 
     session_id: str
     version: str
+    is_resumed: bool = False
+    """Whether it is the session that was there before, with all that it knows."""
 
 
 class MethodCalled(msgspec.Struct, frozen=True, eq=False):
@@ -94,6 +96,12 @@ class DocumentEvent(msgspec.Struct, frozen=True):
     fields: dict[str, Any]
 
 
+class Renegotiating(msgspec.Struct, frozen=True):
+    """Client: the server would rather have this version; the next connection proposes it."""
+
+    version: str
+
+
 class NegotiationEnded(msgspec.Struct, frozen=True):
     """Client: the server offers no version that we speak; trying again is pointless."""
 
@@ -115,6 +123,7 @@ ClientEvent = (
     | SubscriptionReady
     | SubscriptionEnded
     | DocumentEvent
+    | Renegotiating
     | NegotiationEnded
     | Complaint
     | Closed

@@ -232,7 +232,10 @@ def encode_error(error: MethodError) -> Raw:
 
 def decode_error(raw: Raw) -> MethodError:
     """Read an error object as leniently as old servers need it."""
-    value = msgspec.json.decode(raw)
+    try:
+        value = msgspec.json.decode(raw)
+    except RecursionError:
+        value = "nested too deeply"
     if not isinstance(value, dict):
         return MethodError(str(value))
     error = value.get("error", 500)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -14,6 +14,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from shared.rpc.client import Client, ClientConfig
 from shared.rpc.ejson import UNDEFINED
+from shared.rpc.keeper import Backoff
 from shared.rpc.server import Method, MethodContext, Publication, Server
 from shared.rpc.transport import WebSocketTransport, peer_of
 
@@ -59,6 +60,47 @@ class Endpoint:
             await self.server.serve(WebSocketTransport(connection), peer)
         finally:
             self.connections.discard(connection)
+
+
+Message = dict[str, Any]
+Script = Callable[[Message], list[Any]]
+"""What a server answers to a message: objects, texts or bytes; CLOSE; DROP."""
+
+CLOSE, DROP = object(), object()
+
+
+async def outcome(work: Awaitable[Any]) -> Any:
+    """What it returns, or the error that it raises."""
+    try:
+        return await work
+    except Exception as error:  # noqa: BLE001
+        return error
+
+
+class ScriptedServer:
+    """A server that says whatever its script returns."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self.url = ""
+        self.received: list[Message] = []
+
+    async def serve(self, connection: ServerConnection) -> None:
+        async for text in connection:
+            self.received.append(json.loads(text))
+            for message in self._script(self.received[-1]):
+                if message is DROP:
+                    connection.transport.abort()
+                    return
+                if message is CLOSE:
+                    await connection.close()
+                    return
+                raw = isinstance(message, str | bytes)
+                await connection.send(message if raw else json.dumps(message))
+
+    def said(self, kind: str) -> list[Message]:
+        """The messages of one kind that came."""
+        return [message for message in self.received if message["msg"] == kind]
 
 
 async def echo(_context: MethodContext, *params: Any) -> Any:
@@ -121,12 +163,21 @@ class World:
         self._stack.push_async_callback(endpoint.stop)
         return endpoint
 
+    async def scripted(self, script: Script) -> ScriptedServer:
+        server = ScriptedServer(script)
+        listener = await self._stack.enter_async_context(
+            serve(server.serve, "127.0.0.1", 0, compression=None, ping_interval=None)
+        )
+        port = next(iter(listener.sockets)).getsockname()[1]
+        server.url = f"ws://127.0.0.1:{port}/"
+        return server
+
     async def client(self, url: str, **options: Any) -> Client:
         """A client that begins to connect, impatiently."""
-        options.setdefault("config", ClientConfig(backoff_base=0.001, backoff_limit=0.01))
+        options.setdefault("config", ClientConfig(backoff=Backoff(base=0.001, limit=0.01)))
         return await self._stack.enter_async_context(Client(url, **options))
 
-    async def connected(self, endpoint: Endpoint, **options: Any) -> Client:
+    async def connected(self, endpoint: Endpoint | ScriptedServer, **options: Any) -> Client:
         client = await self.client(endpoint.url, **options)
         await client.connected()
         return client

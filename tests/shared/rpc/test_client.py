@@ -1,14 +1,12 @@
 """The client against real servers: calls, drops, reconnects, subscriptions."""
 
 import asyncio
-import json
-from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from websockets.asyncio.server import ServerConnection, serve
 
 from shared.rpc.client import Client, ClientConfig
 from shared.rpc.ddp.client import ClientSessionConfig
@@ -21,12 +19,11 @@ from shared.rpc.errors import (
     MethodError,
     NegotiationFailed,
 )
+from shared.rpc.keeper import Backoff
 from shared.rpc.server import MethodContext, ServerConfig, Session, Subscription
 from shared.rpc.transport import Transport, TransportConfig, open_websocket
-from tests.shared.rpc.conftest import World
+from tests.shared.rpc.conftest import CLOSE, World, outcome
 from tests.support.waiting import eventually
-
-IMPATIENT = ClientConfig(backoff_base=0.001, backoff_limit=0.01)
 
 
 async def echo(_context: MethodContext, *params: Any) -> Any:
@@ -119,7 +116,9 @@ async def test_a_drop_in_flight_settles_every_call(world: World) -> None:
             arrived.set()
         await asyncio.Event().wait()
 
-    endpoint = await world.serve({"wait": wait, "echo": echo})
+    endpoint = await world.serve(
+        {"wait": wait, "echo": echo}, config=ServerConfig(resume_timeout=0)
+    )
     client = await world.connected(endpoint)
 
     async def attempt(number: int) -> bool:
@@ -136,28 +135,6 @@ async def test_a_drop_in_flight_settles_every_call(world: World) -> None:
     assert await client.call("echo", 1) == 1
 
 
-async def test_status(world: World) -> None:
-    endpoint = await world.serve()
-    seen: list[str] = []
-    client = Client(endpoint.url, config=IMPATIENT)
-    client.on_status(seen.append)
-    client.on_status(lambda _status: 1 / 0)
-    with capture_logs() as logs:
-        assert client.status == "closed"
-        async with client:
-            await client.connected()
-            await endpoint.stop()
-            await eventually(lambda: seen.count("waiting") >= 3)
-            await endpoint.start()
-            await client.connected()
-    assert client.status == "closed"
-    assert seen[:4] == ["connecting", "connected", "waiting", "connecting"]
-    assert seen[-2:] == ["connected", "closed"]
-    assert "rpc.connect_failed" in {entry["event"] for entry in logs}
-    with pytest.raises(ConnectionLost):
-        await client.connected()
-
-
 async def test_closing_the_client_settles_everything(world: World) -> None:
     async def wait(_context: MethodContext) -> None:
         await asyncio.Event().wait()
@@ -168,20 +145,13 @@ async def test_closing_the_client_settles_everything(world: World) -> None:
     async with asyncio.TaskGroup() as group:
         async with Client(endpoint.url) as client:
             await client.connected()
-            call = group.create_task(_outcome(client.call("wait")))
+            call = group.create_task(outcome(client.call("wait")))
             handle = client.subscribe("never")
-            ready = group.create_task(_outcome(handle.ready()))
+            ready = group.create_task(outcome(handle.ready()))
             await eventually(lambda: endpoint.server.connections == 1)
         assert isinstance(await call, ConnectionLost)
         assert isinstance(await ready, ConnectionLost)
     await eventually(lambda: endpoint.server.connections == 0)
-
-
-async def _outcome(work: Any) -> Any:
-    try:
-        return await work
-    except Exception as error:  # noqa: BLE001
-        return error
 
 
 async def test_an_error_of_the_body_leaves_as_it_is(world: World) -> None:
@@ -211,29 +181,6 @@ async def test_headers_are_asked_for_on_every_attempt(world: World) -> None:
 
 # Odd servers
 
-
-async def scripted(
-    world: World, answer: Callable[[dict[str, Any]], list[Any]], **options: Any
-) -> tuple[Client, list[dict[str, Any]]]:
-    """A client of a server that says whatever ``answer`` returns."""
-    received: list[dict[str, Any]] = []
-
-    async def handler(connection: ServerConnection) -> None:
-        async for text in connection:
-            received.append(json.loads(text))
-            for message in answer(received[-1]):
-                if message is None:
-                    await connection.close()
-                    return
-                raw = isinstance(message, str | bytes)
-                await connection.send(message if raw else json.dumps(message))
-
-    stack = world._stack
-    listener = await stack.enter_async_context(serve(handler, "127.0.0.1", 0, compression=None))
-    port = next(iter(listener.sockets)).getsockname()[1]
-    return await world.client(f"ws://127.0.0.1:{port}/", **options), received
-
-
 WELCOME = {"msg": "connected", "session": "S"}
 
 
@@ -253,55 +200,67 @@ async def test_noise_of_old_servers_is_ignored(world: World) -> None:
             {"msg": "ping"},
         ]
 
-    client, received = await scripted(world, answer)
-    await client.connected()
+    server = await world.scripted(answer)
+    client = await world.connected(server)
     with capture_logs() as logs:
         assert await client.call("x") == 5
-        await eventually(lambda: received[-1] == {"msg": "pong"})
+        await eventually(lambda: server.received[-1] == {"msg": "pong"})
     assert [entry["event"] for entry in logs] == ["rpc.complaint"]
 
 
-async def test_renegotiates_after_failed(world: World) -> None:
+async def test_71_renegotiates_after_failed(world: World) -> None:
     def answer(message: dict[str, Any]) -> list[Any]:
         if message["version"] == "1":
-            return [{"msg": "failed", "version": "pre1"}, None]
+            return [{"msg": "failed", "version": "pre1"}, CLOSE]
         return [WELCOME]
 
-    client, received = await scripted(world, answer)
-    await client.connected()
-    assert [message["version"] for message in received] == ["1", "pre1"]
+    server = await world.scripted(answer)
+    # no backoff is waited for: nothing is wrong
+    await world.connected(server, config=ClientConfig(backoff=Backoff(base=1000, limit=1000)))
+    assert [message["version"] for message in server.received] == ["1", "pre1"]
 
 
-async def test_gives_up_when_no_version_is_shared(world: World) -> None:
-    client, received = await scripted(world, lambda _message: [{"msg": "failed", "version": "9"}])
-    with pytest.raises(NegotiationFailed):
-        await client.connected()
+async def test_72_gives_up_when_no_version_is_shared(world: World) -> None:
+    server = await world.scripted(lambda _message: [{"msg": "failed", "version": "9"}])
+    client = await world.client(server.url, config=ClientConfig(queue_offline=True))
+    async with asyncio.TaskGroup() as group:
+        call = group.create_task(outcome(client.call("x")))
+        ready = group.create_task(outcome(client.subscribe("x").ready()))
+        with pytest.raises(NegotiationFailed):
+            await client.connected()
+    assert isinstance(await call, ConnectionLost)
+    assert isinstance(await ready, NegotiationFailed)
     assert client.status == "failed"
     with pytest.raises(ConnectionLost):
         await client.call("x")
-    assert len(received) == 1
+    assert len(server.received) == 1
 
 
-async def test_a_server_that_falls_silent_is_left(world: World) -> None:
+async def test_104_a_server_that_falls_silent_is_left(world: World) -> None:
     config = ClientConfig(
         session=ClientSessionConfig(heartbeat=HeartbeatConfig(interval=0.01, timeout=0.01)),
-        backoff_base=0.001,
+        backoff=Backoff(base=0.001),
     )
+    sessions = map(str, count())
 
     def answer(message: dict[str, Any]) -> list[Any]:
-        return [WELCOME] if message["msg"] == "connect" else []
+        connects = message["msg"] == "connect"
+        return [{"msg": "connected", "session": next(sessions)}] if connects else []
 
-    client, received = await scripted(world, answer, config=config)
-    await client.connected()
+    server = await world.scripted(answer)
+    client = await world.connected(server, config=config)
     with pytest.raises(ConnectionLost):
         await client.call("x")
-    await eventually(lambda: [m["msg"] for m in received].count("connect") >= 2)
+    assert len(server.said("connect")) >= 2
 
 
 async def test_a_server_that_never_answers_connect_is_left(world: World) -> None:
-    config = ClientConfig(session=ClientSessionConfig(connect_timeout=0.01), backoff_base=0.001)
-    client, received = await scripted(world, lambda _message: [], config=config)
-    await eventually(lambda: len(received) >= 2)
+    config = ClientConfig(
+        session=ClientSessionConfig(connect_timeout=0.01), backoff=Backoff(base=0.001)
+    )
+    server = await world.scripted(lambda _message: [])
+    client = await world.client(server.url, config=config)
+    await eventually(lambda: len(server.received) >= 2)
     assert client.status != "connected"
 
 
