@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from scripts.environment import packages, stamps, system, ui
+from scripts.environment import node, packages, stamps, system, ui
 from scripts.environment.console import SetupError, say, step, warn
 from scripts.supervisor import options
 
@@ -63,6 +63,7 @@ def _test(arguments: list[str]) -> list[str]:
     packages.install(ROOT, "dev")
     _find_programs()
     ui.build(ROOT)
+    _install_clients()
     return ["-m", "pytest", *arguments]
 
 
@@ -95,6 +96,13 @@ def _find_programs() -> None:
     os.environ.update(
         {name: path for name, path in [("CHROMIUM", chromium), ("SOFFICE", office)] if path}
     )
+
+
+def _install_clients() -> None:
+    """Have the DDP clients of others at hand, and say to the tests which Node.js runs them."""
+    npm = node.install(ROOT, ROOT / "tests" / "conformance" / "clients", "the tests' DDP clients")
+    if npm.node:
+        os.environ.setdefault("NODE", npm.node)
 
 
 def _become(command: list[str]) -> NoReturn:

@@ -16,6 +16,11 @@ def soffice() -> str:
     return _program("SOFFICE", ("soffice", "libreoffice"), "libreoffice-calc-nogui")
 
 
+def node() -> str:
+    """Node.js, for clients that are written for it; skips the test without it."""
+    return _program("NODE", ("node",), "nodejs")
+
+
 def _program(variable: str, names: tuple[str, ...], package: str) -> str:
     found = os.environ.get(variable) or next(filter(None, map(shutil.which, names)), None)
     if found is None:

@@ -1,0 +1,86 @@
+"""DDP clients from npm, unmodified: scenarios in Node.js, and what their applications saw."""
+
+import asyncio
+import json
+import os
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.support.paths import ROOT
+from tests.support.programs import node
+from tests.support.proxy import Plan, Proxy
+
+_FOLDER = ROOT / "tests" / "conformance" / "clients"
+_SECONDS = 100
+_MAX_LINE_BYTES = 1_000_000
+
+Event = tuple[str, Any]
+"""Its name, and what came with it."""
+
+
+class Seen(NamedTuple):
+    """What an application saw of a scenario, in order."""
+
+    events: list[Event]
+    unhandled: list[Any]
+    """Rejections inside the client that no application can handle."""
+
+
+async def run(
+    scenario: str, client: str, port: int, environ: Mapping[str, str] | None = None
+) -> Seen:
+    """Run one of ``clients/*.mjs`` with one of ``clients/drivers`` against a port of this host.
+
+    Where the scenario says "cut me", the connection is reset, without a close.
+
+    Raises:
+        AssertionError: it did not run to its end; the text holds what it saw and said.
+    """
+    if not (_FOLDER / "node_modules").exists():
+        pytest.fail(f"{_FOLDER}/node_modules is missing: run this by ./scripts/test, it makes it")
+    async with Proxy(port, lambda _: Plan()).listening() as proxy, asyncio.timeout(_SECONDS):
+        process = await asyncio.create_subprocess_exec(
+            *(node(), "run.mjs", scenario, client, proxy.url),
+            cwd=_FOLDER,
+            env=os.environ | dict(environ or {}),
+            stdout=PIPE,
+            stderr=PIPE,
+            limit=_MAX_LINE_BYTES,
+        )
+        try:
+            return await _follow(process, proxy)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+async def _follow(process: Process, proxy: Proxy) -> Seen:
+    assert process.stdout is not None
+    assert process.stderr is not None
+    events: list[Event] = []
+    unhandled: list[Any] = []
+    async with asyncio.TaskGroup() as group:
+        complaints = group.create_task(process.stderr.read())
+        async for line in process.stdout:
+            event, value = _read(line)
+            if event == "unhandled rejection":
+                unhandled.append(value)
+            else:
+                events.append((event, value))
+            if event == "cut me":
+                proxy.reset_all()
+    status = await process.wait()
+    shown = "\n".join(map(repr, events[-5:]))
+    assert (status, events[-1:]) == (0, [("done", None)]), (
+        f"status {status}, last seen:\n{shown}\n{complaints.result().decode()}"
+    )
+    return Seen(events[:-1], unhandled)
+
+
+def _read(line: bytes) -> Event:
+    told = json.loads(line)
+    return told["event"], told.get("value")
