@@ -5,35 +5,12 @@ these are the same for all: calls and errors, subscriptions, a connection that t
 and one that is reset, after each of which calls work and subscriptions are back.
 """
 
-from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.npm_clients import Event, run
-
-MOMENT_MS = 1_700_000_000_000
-MOMENT_ISO = "2023-11-14T22:13:20.000Z"
-
-GONE, NULL, STAYS = "gone", "null", "stays"
-
-
-class Client(NamedTuple):
-    """What an application sees through one of the clients."""
-
-    name: str
-    ejson: bool = True
-    """Otherwise it is shown what is on the wire."""
-    regexps: bool = True
-    object_ids: bool = False
-    """Otherwise a message with one is thrown away, or ends the program."""
-    refusals: bool = True
-    """Whether it tells that there is no such subscription."""
-    cleared: str = GONE
-    """What becomes of a field that was cleared."""
-    unhandled: tuple[str | int, ...] = ()
-    """Rejections that nobody can handle, by their codes."""
-
+from tests.conformance.expectations import NULL, STAYS, Client, expected
+from tests.support.npm_clients import run
 
 CLIENTS = [
     # Its subscriptions have a promise more than they give away.
@@ -55,119 +32,4 @@ async def test_a_client_from_npm(client: Client, peer: str) -> None:
     assert port is not None
     events, unhandled = await run("peer", client.name, port)
     assert [rejection["error"] for rejection in unhandled] == list(client.unhandled)
-    assert events == [
-        ("connected", None),
-        *calls(client),
-        *errors(client),
-        *subscriptions(client),
-        ("drop", "dropping"),
-        *after_a_drop(client, "dropped"),
-        ("cut me", None),
-        *after_a_drop(client, "cut"),
-        ("unsubscribed", {}),
-    ]
-
-
-def calls(client: Client) -> list[Event]:
-    texts = ["text", "", 'Zoë 鳥 🐦 \u2028 "\\\n', {"nested": [{"deep": {"er": None}}, []]}]
-    plain: list[Event] = [
-        ("echo", [1, -2.5, 1e21, True, None, *texts]),
-        ("none", []),
-        ("nul", None),
-        ("nothing", None),
-        ("two at a time", ["first", 3]),
-    ]
-    return plain + typed_calls(client) + ([("oid", object_id(client))] if client.object_ids else [])
-
-
-def typed_calls(client: Client) -> list[Event]:
-    regexp = {"regexp": "/a.b/gi"} if client.regexps else {"$regexp": "a.b", "$flags": "gi"}
-    if client.ejson:
-        return [
-            ("date echoed", [{"date": MOMENT_MS}]),
-            ("bytes echoed", [{"bytes": [0, 127, 255]}]),
-            ("literal echoed", [{"$date": 5}]),
-            ("dt", {"a": [{"date": 5}]}),
-            ("bin", {"bytes": [1, 2, 3]}),
-            ("inf", [{"number": name} for name in ("Infinity", "-Infinity", "NaN")]),
-            ("re", regexp),
-            ("lit", {"$date": 5}),
-        ]
-    return [
-        ("date echoed", [MOMENT_ISO]),
-        ("bytes echoed", [{"0": 0, "1": 127, "2": 255}]),
-        ("literal echoed", [{"$date": 5}]),
-        ("dt", {"a": [{"$date": 5}]}),
-        ("bin", {"$binary": "AQID"}),
-        ("inf", [{"$InfNaN": sign} for sign in (1, -1, 0)]),
-        ("re", regexp),
-        ("lit", {"$escape": {"$date": 5}}),
-    ]
-
-
-def object_id(client: Client) -> dict[str, str]:
-    value = "aabbccddeeff001122334455"
-    return {"oid": value} if client.ejson else {"$type": "oid", "$value": value}
-
-
-def errors(client: Client) -> list[Event]:
-    details = {"why": 42, "at": MOMENT_ISO}
-    methods = [
-        ("error fail", error("bad-thing", "It went wrong", details=details)),
-        ("error failBare", error("bare", None)),
-        ("error failNum", error(403, "Forbidden")),
-        ("error boom", error(500, "Internal server error")),
-        ("error nope", error(404, "Method 'nope' not found")),
-    ]
-    refusals = [
-        ("refused failing", error("pub-bad", "no")),
-        ("refused nope", error(404, "Subscription 'nope' not found")),
-    ]
-    return methods + (refusals if client.refusals else [])
-
-
-def error(code: str | int, reason: str | None, **more: Any) -> dict[str, Any]:
-    told = more | {"error": code, "errorType": "Meteor.Error", "isClientSafe": True}
-    if reason is None:
-        return told | {"message": f"[{code}]"}
-    return told | {"reason": reason, "message": f"{reason} [{code}]"}
-
-
-class Items:
-    """Document a as the client shows it."""
-
-    def __init__(self, client: Client) -> None:
-        self._cleared = client.cleared
-        at = {"date": MOMENT_MS} if client.ejson else {"$date": MOMENT_MS}
-        self.a: dict[str, Any] = {"n": 1, "gone": "x", "at": at, "user": None}
-
-    def change(self, *cleared: str, **fields: Any) -> dict[str, Any]:
-        self.a |= fields
-        for name in cleared:
-            if self._cleared == NULL:
-                self.a[name] = None
-            elif self._cleared == GONE:
-                del self.a[name]
-        return dict(self.a)
-
-
-def subscriptions(client: Client) -> list[Event]:
-    items = Items(client)
-    return [
-        ("items", {"a": dict(items.a), "b": {"n": 1}}),
-        ("touched", {"a": items.change("gone", n=2)}),
-        ("both", {"a": items.change(extra="e", n2=5), "c": {}}),
-        ("one", {"a": items.change("extra", "n2")}),
-    ]
-
-
-def after_a_drop(client: Client, name: str) -> list[Event]:
-    items = Items(client)
-    if client.cleared == STAYS:
-        items.change(extra="e", n2=5)
-    return [
-        ("connected again", None),
-        ("call", 5),
-        (f"{name}: items", {"a": dict(items.a), "b": {"n": 1}}),
-        (f"{name}: touched", {"a": items.change("gone", n=2)}),
-    ]
+    assert events == expected(client)

@@ -1,4 +1,4 @@
-/** `node run.mjs SCENARIO CLIENT URL`: runs one scenario with one client, and tells of it. */
+/** `node run.mjs SCENARIO CLIENT[:TRANSPORT] URL`: runs a scenario with a client, and tells of it. */
 
 import { tell } from "./support.mjs";
 
@@ -8,11 +8,13 @@ process.on("unhandledRejection", (reason) => tell("unhandled rejection", reason)
 process.on("uncaughtException", (error) => fail(error));
 setTimeout(() => fail(new Error("it hangs")), HANGS_MS).unref();
 
-const [scenario, name, url] = process.argv.slice(2);
+const [scenario, client, url] = process.argv.slice(2);
+const [name, transport] = client.split(":");
 try {
   const { open } = await import(`./drivers/${name}.mjs`);
   const { run } = await import(`./${scenario}.mjs`);
-  await run(await open(url));
+  const { TANDEM_USERNAME: username, TANDEM_PASSWORD: password } = process.env;
+  await run(await open(url, transport), { username, password });
   tell("done");
   exit(0);
 } catch (error) {

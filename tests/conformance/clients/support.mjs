@@ -7,7 +7,7 @@ const POLL_MS = 5;
 
 /** Print one event: what the application saw, in a form that Python can read. */
 export function tell(event, value) {
-  process.stdout.write(`${JSON.stringify({ event, value: shown(value) })}\n`);
+  console.log(JSON.stringify({ event, value: shown(value) }));
 }
 
 /** Wait until `condition` gives something true; returns that. */

@@ -2,12 +2,10 @@
 
 import { tell, until, within } from "./support.mjs";
 
-const { TANDEM_USERNAME: username, TANDEM_PASSWORD: password } = process.env;
-
-export async function run(client) {
+export async function run(client, user) {
   await within(client.connected(), "connected");
-  tell("wrong password", await errorOf(plainLogin(client, "wrong")));
-  const login = await within(logIn(client), "logged in");
+  tell("wrong password", await errorOf(plainLogin(client, { ...user, password: "wrong" })));
+  const login = await within(logIn(client, user), "logged in");
   tell("login", Object.keys(login).sort());
   const jobs = await within(client.subscribe("jobs.mine", { limit: 5 }), "jobs.mine is ready");
   tell("job", await completed(client));
@@ -27,12 +25,12 @@ export async function run(client) {
   await client.close();
 }
 
-function logIn(client) {
-  return client.logIn?.(username, password) ?? plainLogin(client, password);
+function logIn(client, user) {
+  return client.logIn?.(user.username, user.password) ?? plainLogin(client, user);
 }
 
-function plainLogin(client, secret) {
-  return call(client, "login", { user: { username }, password: secret });
+function plainLogin(client, { username, password }) {
+  return call(client, "login", { user: { username }, password });
 }
 
 /** Submit a job, and see it through to its end. */
