@@ -1,5 +1,6 @@
-"""What an application sees of ``clients/peer.mjs`` through one of the clients from npm."""
+"""What applications see of ``clients/peer.mjs`` and ``clients/web.mjs`` through clients from npm."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from tests.support.npm_clients import Event
@@ -29,8 +30,33 @@ class Client(NamedTuple):
     """Rejections that nobody can handle, by their codes."""
 
 
+def expected_of_services(
+    *,
+    login: Sequence[str] = ("id", "token", "tokenExpires", "type"),
+    resumes: bool = False,
+    ejson: bool = True,
+) -> list[Event]:
+    """All events of the web service, in order.
+
+    ``login``: what the client tells of one. ``resumes``: it logs in again by itself after a drop.
+    """
+    job = {"type": "system.echo", "state": "completed", "dated": ejson}
+    wrong = "Something went wrong. Please check your credentials."
+    ended = "You've been logged out by the server. Please log in again."
+    return [
+        ("wrong password", {"error": 403, "reason": wrong}),
+        ("login", list(login)),
+        ("job", job),
+        ("cut me", None),
+        *([] if resumes else [("resumed", True)]),
+        ("job after the cut", job),
+        ("after logout", {"error": 401, "reason": "Please log in."}),
+        ("resume after logout", {"error": 403, "reason": ended}),
+    ]
+
+
 def expected(client: Client) -> list[Event]:
-    """All events, in order."""
+    """All events of the peer, in order."""
     return [
         ("connected", None),
         *calls(client),

@@ -22,6 +22,10 @@ CLIENTS = [
     Client("ddp", regexps=False),
     # It lays new documents over those from before a drop.
     Client("ddp-client", regexps=False, cleared=STAYS),
+    *(
+        Client(f"sockjs:{transport}", ejson=False, regexps=False, object_ids=True)
+        for transport in ("websocket", "xhr-streaming", "eventsource", "xhr-polling")
+    ),
     Client("meteorrn", object_ids=True, refusals=False, cleared=NULL),
 ]
 

@@ -13,7 +13,7 @@ from tests.support.paths import ROOT
 from tests.support.programs import node
 from tests.support.proxy import Plan, Proxy
 
-_FOLDER = ROOT / "tests" / "conformance" / "clients"
+FOLDER = ROOT / "tests" / "conformance" / "clients"
 _SECONDS = 100
 _MAX_LINE_BYTES = 1_000_000
 
@@ -39,12 +39,11 @@ async def run(
     Raises:
         AssertionError: it did not run to its end; the text holds what it saw and said.
     """
-    if not (_FOLDER / "node_modules").exists():
-        pytest.fail(f"{_FOLDER}/node_modules is missing: run this by ./scripts/test, it makes it")
+    require_modules()
     async with Proxy(port, lambda _: Plan()).listening() as proxy, asyncio.timeout(_SECONDS):
         process = await asyncio.create_subprocess_exec(
             *(node(), "run.mjs", scenario, client, proxy.url),
-            cwd=_FOLDER,
+            cwd=FOLDER,
             env=os.environ | dict(environ or {}),
             stdout=PIPE,
             stderr=PIPE,
@@ -58,6 +57,12 @@ async def run(
                 await process.wait()
 
 
+def require_modules() -> None:
+    """Fail where the clients are not installed."""
+    if not (FOLDER / "node_modules").exists():
+        pytest.fail(f"{FOLDER}/node_modules is missing: run this by ./scripts/test, it makes it")
+
+
 async def _follow(process: Process, proxy: Proxy) -> Seen:
     assert process.stdout is not None
     assert process.stderr is not None
@@ -66,7 +71,7 @@ async def _follow(process: Process, proxy: Proxy) -> Seen:
     async with asyncio.TaskGroup() as group:
         complaints = group.create_task(process.stderr.read())
         async for line in process.stdout:
-            event, value = _read(line)
+            event, value = event_of(line)
             if event == "unhandled rejection":
                 unhandled.append(value)
             else:
@@ -81,6 +86,7 @@ async def _follow(process: Process, proxy: Proxy) -> Seen:
     return Seen(events[:-1], unhandled)
 
 
-def _read(line: bytes) -> Event:
+def event_of(line: str | bytes) -> Event:
+    """What a scenario printed in one line."""
     told = json.loads(line)
     return told["event"], told.get("value")

@@ -38,7 +38,7 @@ async function completed(client) {
   const { id } = await submit(client);
   await until(() => client.documents("jobs")[id]?.state === "completed", `job ${id} completed`);
   const { type, state, createdAt } = client.documents("jobs")[id];
-  return { type, state, createdAt };
+  return { type, state, dated: createdAt instanceof Date };
 }
 
 function submit(client) {

@@ -38,7 +38,7 @@ export function open() {
         collection(name)
           .find()
           .fetch()
-          .map(({ _id, ...fields }) => [_id, fields]),
+          .map(({ _id, ...fields }) => [_id.toHexString?.() ?? _id, fields]),
       ),
     close: () => Meteor.disconnect(),
   };
