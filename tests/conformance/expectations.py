@@ -26,6 +26,8 @@ class Client(NamedTuple):
     """What becomes of a field that was cleared."""
     client_safe: bool = True
     """Whether its errors say that they may be shown."""
+    settled: dict[str, Any] | None = None
+    """What becomes of a call under way when the connection is reset; None: it never ends."""
     unhandled: tuple[str | int, ...] = ()
     """Rejections that nobody can handle, by their codes."""
 
@@ -64,8 +66,10 @@ def expected(client: Client) -> list[Event]:
         *subscriptions(client),
         ("drop", "dropping"),
         *after_a_drop(client, "dropped"),
+        *([("asked", ["start long"])] if client.settled else []),
         ("cut me", None),
         *after_a_drop(client, "cut"),
+        *([("settled", client.settled), ("not asked again", [])] if client.settled else []),
         ("unsubscribed", {}),
     ]
 

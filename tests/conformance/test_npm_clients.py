@@ -12,6 +12,8 @@ import pytest
 from tests.conformance.expectations import NULL, STAYS, Client, expected
 from tests.support.npm_clients import run
 
+DISCONNECTED = {"message": "DDPClient: Disconnected from DDP server"}
+
 CLIENTS = [
     # Its subscriptions have a promise more than they give away.
     Client("simpleddp", unhandled=("pub-bad", 404)),
@@ -19,9 +21,9 @@ CLIENTS = [
     Client("meteor-sdk", unhandled=(404, "pub-bad", 404, 404, 404, 404)),
     Client("ddp.js", ejson=False, regexps=False, object_ids=True),
     Client("asteroid", ejson=False, regexps=False, object_ids=True),
-    Client("ddp", regexps=False),
+    Client("ddp", regexps=False, object_ids=True, settled=DISCONNECTED),
     # It lays new documents over those from before a drop.
-    Client("ddp-client", regexps=False, cleared=STAYS),
+    Client("ddp-client", regexps=False, cleared=STAYS, settled=DISCONNECTED),
     *(
         Client(f"sockjs:{transport}", ejson=False, regexps=False, object_ids=True)
         for transport in ("websocket", "xhr-streaming", "eventsource", "xhr-polling")

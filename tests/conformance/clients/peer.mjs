@@ -11,8 +11,10 @@ export async function run(client) {
   const items = await subscriptions(client);
   await drop(client, () => call(client, "drop"));
   await follows(client, "dropped");
+  const asked = client.settlesWhatWasAsked ? await ask(client) : undefined;
   await drop(client, () => tell("cut me"));
   await follows(client, "cut");
+  if (asked) await settles(client, asked);
   await stops(client, items);
 }
 
@@ -70,6 +72,19 @@ async function follows(client, name) {
   await call(client, "touch");
   await until(() => !client.documents("items").b, "b is removed");
   tell(`${name}: touched`, client.documents("items"));
+}
+
+/** Have a method run; where it is unblocked, a later one can tell that it runs. */
+async function ask(client) {
+  await call(client, "seq");
+  const asked = errorOf(client.call("slowUnblock", 60_000, "long"));
+  tell("asked", await call(client, "seq"));
+  return { asked };
+}
+
+async function settles(client, { asked }) {
+  tell("settled", await within(asked, "what was asked before the drop"));
+  tell("not asked again", await call(client, "seq"));
 }
 
 async function stops(client, items) {

@@ -6,7 +6,8 @@ import { RECONNECT_MS } from "../support.mjs";
 
 export function open(url) {
   const client = new DDPClient({ url, autoReconnectTimer: RECONNECT_MS });
-  return driving(client, (collection) => Object.values(client.collections[collection] ?? {}));
+  const find = (collection) => Object.values(client.collections[collection] ?? {});
+  return { ...driving(client, find), knowsObjectIds: true };
 }
 
 /** Also for ddp-client, its fork. `find`: the documents of a collection, each with its `_id`. */
@@ -19,6 +20,7 @@ export function driving(client, find) {
 
   return {
     tellsOfRefusedSubscriptions: true,
+    settlesWhatWasAsked: true,
     connected: () =>
       new Promise((resolve, reject) =>
         client.connect((error, wasReconnect) => {

@@ -17,6 +17,7 @@ export function open() {
   return {
     knowsObjectIds: true,
     tellsOfRefusedSubscriptions: true,
+    settlesWhatWasAsked: true,
     connected: () => new Promise((resolve) => whenConnected(resolve)),
     connections: () => connections,
     call: (name, ...params) =>
