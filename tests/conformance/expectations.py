@@ -26,6 +26,8 @@ class Client(NamedTuple):
     """What becomes of a field that was cleared."""
     client_safe: bool = True
     """Whether its errors say that they may be shown."""
+    cuts: bool = True
+    """Whether its connection surely ends with the one below it."""
     settled: dict[str, Any] | None = None
     """What becomes of a call under way when the connection is reset; None: it never ends."""
     unhandled: tuple[str | int, ...] = ()
@@ -66,11 +68,19 @@ def expected(client: Client) -> list[Event]:
         *subscriptions(client),
         ("drop", "dropping"),
         *after_a_drop(client, "dropped"),
-        *([("asked", ["start long"])] if client.settled else []),
+        *(cut(client) if client.cuts else []),
+        ("unsubscribed", {}),
+    ]
+
+
+def cut(client: Client) -> list[Event]:
+    asked: list[Event] = [("asked", ["start long"])]
+    settled: list[Event] = [("settled", client.settled), ("not asked again", [])]
+    return [
+        *(asked if client.settled else []),
         ("cut me", None),
         *after_a_drop(client, "cut"),
-        *([("settled", client.settled), ("not asked again", [])] if client.settled else []),
-        ("unsubscribed", {}),
+        *(settled if client.settled else []),
     ]
 
 

@@ -40,9 +40,10 @@ async def run(
         AssertionError: it did not run to its end; the text holds what it saw and said.
     """
     require_modules()
+    command = [node(), "run.mjs", scenario, client]
     async with Proxy(port, lambda _: Plan()).listening() as proxy, asyncio.timeout(_SECONDS):
         process = await asyncio.create_subprocess_exec(
-            *(node(), "run.mjs", scenario, client, proxy.url),
+            *(*command, proxy.url),
             cwd=FOLDER,
             env=os.environ | dict(environ or {}),
             stdout=PIPE,
@@ -50,11 +51,16 @@ async def run(
             limit=_MAX_LINE_BYTES,
         )
         try:
-            return await _follow(process, proxy)
+            seen, complaints = await _follow(process, proxy)
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+    last = "\n".join(map(repr, seen.events[-5:]))
+    assert (process.returncode, seen.events[-1:]) == (0, [("done", None)]), (
+        f"status {process.returncode}, last seen:\n{last}\n{complaints}"
+    )
+    return seen._replace(events=seen.events[:-1])
 
 
 def require_modules() -> None:
@@ -63,27 +69,23 @@ def require_modules() -> None:
         pytest.fail(f"{FOLDER}/node_modules is missing: run this by ./scripts/test, it makes it")
 
 
-async def _follow(process: Process, proxy: Proxy) -> Seen:
+async def _follow(process: Process, proxy: Proxy) -> tuple[Seen, str]:
+    """What it tells until it ends, and its complaints."""
     assert process.stdout is not None
     assert process.stderr is not None
-    events: list[Event] = []
-    unhandled: list[Any] = []
+    seen = Seen([], [])
     async with asyncio.TaskGroup() as group:
         complaints = group.create_task(process.stderr.read())
         async for line in process.stdout:
             event, value = event_of(line)
             if event == "unhandled rejection":
-                unhandled.append(value)
+                seen.unhandled.append(value)
             else:
-                events.append((event, value))
+                seen.events.append((event, value))
             if event == "cut me":
                 proxy.reset_all()
-    status = await process.wait()
-    shown = "\n".join(map(repr, events[-5:]))
-    assert (status, events[-1:]) == (0, [("done", None)]), (
-        f"status {status}, last seen:\n{shown}\n{complaints.result().decode()}"
-    )
-    return Seen(events[:-1], unhandled)
+    await process.wait()
+    return seen, complaints.result().decode()
 
 
 def event_of(line: str | bytes) -> Event:

@@ -11,10 +11,7 @@ export async function run(client) {
   const items = await subscriptions(client);
   await drop(client, () => call(client, "drop"));
   await follows(client, "dropped");
-  const asked = client.settlesWhatWasAsked ? await ask(client) : undefined;
-  await drop(client, () => tell("cut me"));
-  await follows(client, "cut");
-  if (asked) await settles(client, asked);
+  if (!client.mayOutliveCuts) await cut(client);
   await stops(client, items);
 }
 
@@ -72,6 +69,13 @@ async function follows(client, name) {
   await call(client, "touch");
   await until(() => !client.documents("items").b, "b is removed");
   tell(`${name}: touched`, client.documents("items"));
+}
+
+async function cut(client) {
+  const asked = client.settlesWhatWasAsked ? await ask(client) : undefined;
+  await drop(client, () => tell("cut me"));
+  await follows(client, "cut");
+  if (asked) await settles(client, asked);
 }
 
 /** Have a method run; where it is unblocked, a later one can tell that it runs. */

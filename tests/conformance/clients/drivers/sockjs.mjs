@@ -6,7 +6,8 @@ import { driving } from "./ddp.js.mjs";
 
 export function open(url, transport) {
   const endpoint = url.replace(/^ws/, "http").replace(/websocket$/, "sockjs");
-  return driving(endpoint, function OverSockJS(address) {
+  const client = driving(endpoint, function OverSockJS(address) {
     return new SockJS(address, null, { transports: [transport] });
   });
+  return { ...client, mayOutliveCuts: transport === "xhr-polling" }; // between two polls
 }
