@@ -175,13 +175,14 @@ class Server:
             return
         runner = self._sessions.resume(greeting, peer, user_id)
         if runner is None:
+            session_id = _new_id()
             runner = SessionRunner(
                 self._offer,
-                _new_id(),
+                session_id,
                 greeting,
                 peer,
                 user_id,
-                remembered=self._sessions.legacy(greeting, user_id),
+                remembered=self._sessions.legacy(greeting, user_id, session_id),
                 on_end=self._sessions.ended,
             )
             self._sessions.add(runner)

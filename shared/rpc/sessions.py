@@ -13,12 +13,15 @@ from shared.rpc.runner import SessionRunner
 from shared.rpc.transport import NORMAL_CLOSURE, Peer
 
 
-class _Legacy(msgspec.Struct, frozen=True):
+class _Legacy(msgspec.Struct):
     """What a session that has ended leaves to the one that follows it."""
 
     remembered: Remembered
+    size: int
     evidence: str | None
     until: float
+    heir: str = ""
+    """The session that has it, once there is one."""
 
 
 class Sessions:
@@ -66,12 +69,17 @@ class Sessions:
         runner.close(NORMAL_CLOSURE, "its client begins anew")
         return None
 
-    def legacy(self, greeting: Greeting, evidence: str | None) -> Remembered | None:
-        """What the session left that this client had before, for the one that it gets now."""
+    def legacy(self, greeting: Greeting, evidence: str | None, heir: str) -> Remembered | None:
+        """What the session left that this client had before, for ``heir``, which it gets now.
+
+        A client that asks for it again has never heard of the heir before; that one ends.
+        """
         legacy = self._legacies.get(greeting.session or "")
         if legacy is None or legacy.evidence != evidence:
             return None
-        self._forget(greeting.session or "")
+        if (unheard_of := self._runners.get(legacy.heir)) is not None:
+            unheard_of.close(NORMAL_CLOSURE, "its client begins anew")
+        legacy.heir = heir
         return legacy.remembered
 
     def wait_for(self, runner: SessionRunner) -> None:
@@ -88,7 +96,9 @@ class Sessions:
         if remembered is None:
             return
         until = asyncio.get_running_loop().time() + self._legacy_seconds
-        self._legacies[runner.session.id] = _Legacy(remembered, runner.evidence, until)
+        self._legacies[runner.session.id] = _Legacy(
+            remembered, remembered.size, runner.evidence, until
+        )
         self.legacy_bytes += remembered.size
         while self.legacy_bytes > self._max_legacy_bytes:
             self._forget(next(iter(self._legacies)))
@@ -101,7 +111,7 @@ class Sessions:
             self._timer = None
 
     def _forget(self, session_id: str) -> None:
-        self.legacy_bytes -= self._legacies.pop(session_id).remembered.size
+        self.legacy_bytes -= self._legacies.pop(session_id).size
 
     def _arm_timer(self) -> None:
         due = [*islice(self._waiting.values(), 1)]

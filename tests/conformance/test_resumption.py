@@ -299,6 +299,26 @@ async def test_a_new_session_knows_what_ran_and_what_was_cut_short(bench: Bench)
     assert json.loads(seq)["result"] == ["start a", "start b", "end b"]
 
 
+async def test_a_welcome_that_was_lost_makes_nothing_run_twice(bench: Bench) -> None:
+    wire = await bench.connect()
+    done = method("1", "slowUnblock", 0, "a")
+    running = method("2", "slowUnblock", 60_000, "b")
+    await wire.ask(done)
+    await bench.drop(wire)
+    unheard_of = await bench.connect(wire.offer(receivedCount=99))
+    await unheard_of.send(running)
+    await unheard_of.ask(done)
+    await bench.drop(unheard_of)
+    again = await bench.connect(wire.offer(receivedCount=99))
+    answers = [json.loads(text) for text in await again.ask(running, done)]
+    cut, known = (answer for answer in answers if answer["msg"] == "result")
+    assert (cut["id"], cut["error"]["error"]) == ("2", "interrupted")
+    assert (known["id"], known["result"]) == ("1", "a")
+    assert unheard_of.session in bench.ended
+    (_, seq) = await again.ask(method("3", "seq"))
+    assert json.loads(seq)["result"] == ["start a", "end a", "start b"]
+
+
 async def test_subscriptions_that_are_sent_again_are_ignored(bench: Bench) -> None:
     wire = await bench.connect()
     await wire.ask(sub("1", "items"))

@@ -52,21 +52,30 @@ async def test_legacies_are_bounded_and_the_oldest_go() -> None:
     sessions = Sessions(15, legacy_bytes=1000)
     for name in "abc":
         Runner(sessions, name, 500).close(1000, "")
-    assert sessions.legacy(greeting("a"), None) is None
-    found = sessions.legacy(greeting("b"), None)
+    assert sessions.legacy(greeting("a"), None, "heir") is None
+    found = sessions.legacy(greeting("b"), None, "heir")
     assert found is not None
     assert found.size == 500
-    assert sessions.legacy(greeting("b"), None) is None  # a legacy has one heir
     Runner(sessions, "d", 500).close(1000, "")
-    assert sessions.legacy(greeting("c"), None) is not None
+    assert sessions.legacy(greeting("c"), None, "heir") is not None
     sessions.stop()
 
 
 async def test_a_legacy_is_for_the_same_user_only() -> None:
     sessions = Sessions(15)
     Runner(sessions, "a", 500).close(1000, "")
-    assert sessions.legacy(greeting("a"), "eve") is None
-    assert sessions.legacy(greeting("a"), None) is not None
+    assert sessions.legacy(greeting("a"), "eve", "heir") is None
+    assert sessions.legacy(greeting("a"), None, "heir") is not None
+    sessions.stop()
+
+
+async def test_an_heir_that_its_client_never_heard_of_ends() -> None:
+    sessions = Sessions(15)
+    Runner(sessions, "a", 500).close(1000, "")
+    left = sessions.legacy(greeting("a"), None, "b")
+    unheard_of = Runner(sessions, "b", 500)
+    assert sessions.legacy(greeting("a"), None, "c") is left
+    assert not unheard_of.is_open
     sessions.stop()
 
 
@@ -75,7 +84,7 @@ async def test_legacies_do_not_last() -> None:
     Runner(sessions, "a", 500).close(1000, "")
     Runner(sessions, "b", 500).close(1000, "")
     await eventually(lambda: sessions.legacy_bytes == 0)
-    assert sessions.legacy(greeting("a"), None) is None
+    assert sessions.legacy(greeting("a"), None, "heir") is None
     sessions.stop()
 
 
