@@ -2,15 +2,14 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import structlog
-from bson import ObjectId
 from pymongo.errors import OperationFailure, PyMongoError
 
-from shared.models.database import Database
+from shared.models.database import Database, Stage
 from shared.models.errors import MalformedDocument
 from shared.models.types import Document
 
@@ -42,7 +41,7 @@ class Change(NamedTuple, Generic[Record]):
     """
 
     kind: ChangeKind
-    id: ObjectId | None
+    id: Any
     record: Record | None
 
 
@@ -50,13 +49,16 @@ RESYNC = Change[Any]("resync", None, None)
 
 
 async def watch_as(
-    database: Database, collection: str, read: Callable[[Document], Record]
+    database: Database,
+    collection: str,
+    read: Callable[[Document], Record],
+    wanted: Sequence[Stage] = (),
 ) -> AsyncGenerator[Change[Record], None]:
     """The same as :func:`watch`, with documents as ``read`` returns them.
 
     Those that it finds malformed are left out: one of them must not stop the others.
     """
-    async with aclosing(watch(database, collection)) as stream:
+    async with aclosing(watch(database, collection, wanted)) as stream:
         async for kind, document_id, document in stream:
             try:
                 yield Change(kind, document_id, None if document is None else read(document))
@@ -69,19 +71,24 @@ async def watch_as(
                 )
 
 
-async def watch(database: Database, collection: str) -> AsyncGenerator[Change[Document], None]:
+async def watch(
+    database: Database, collection: str, wanted: Sequence[Stage] = ()
+) -> AsyncGenerator[Change[Document], None]:
     """Every change of a collection, for ever; close the generator to stop.
+
+    ``wanted``: stages that leave out, in the database, what nobody here needs to hear of.
 
     The first one is a ``resync``: the stream is open, and what is read from now on misses
     nothing. It comes again whenever changes may have been missed. A lost connection alone
     does not cause one, since the stream goes on where it stopped; an update that can't be
     continued (the oplog was too short, the collection was dropped) does.
     """
+    pipeline = (*wanted, *_WITHOUT_DETAILS)
     position: Mapping[str, Any] | None = None
     pause = _FIRST_PAUSE_SECONDS
     while True:
         try:
-            async with database.changes(collection, _WITHOUT_DETAILS, position) as stream:
+            async with database.changes(collection, pipeline, position) as stream:
                 if position is None:
                     yield RESYNC
                 try:

@@ -1,19 +1,25 @@
 """Users in MongoDB, and the check of their passwords."""
 
+from collections.abc import AsyncGenerator
+
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
+from shared.models.changes import Change, watch_as
 from shared.models.database import Database
 from shared.models.errors import UsernameTaken
 from shared.models.passwords import Password, PasswordHashes
 from shared.models.types import Document, from_document, now, to_document
 from shared.models.users import CASE_INSENSITIVE, USERS, Role, User
 
+_NOT_NEW = ({"$match": {"operationType": {"$ne": "insert"}}},)
+
 
 class UserStore:
     """The ``users`` collection."""
 
     def __init__(self, database: Database, hashes: PasswordHashes | None = None) -> None:
+        self._database = database
         self._users = database.collection(USERS.name)
         self._hashes = hashes or PasswordHashes()
 
@@ -51,7 +57,10 @@ class UserStore:
 
         Takes the same time for a user who does not exist as for a wrong password.
         """
-        user = await self.by_name(username)
+        return await self.check(await self.by_name(username), password)
+
+    async def check(self, user: User | None, password: Password) -> User | None:
+        """The user, if there is one and the password is theirs; as slow if there is none."""
         right = await self._hashes.check(None if user is None else user.password_hash, password)
         if user is None or not right:
             return None
@@ -64,6 +73,14 @@ class UserStore:
         update = {"$set": {"passwordHash": await self._hashes.hash(password)}}
         await self._users.update_one({"_id": user_id}, update)
 
+    def watch(self) -> AsyncGenerator[Change[User], None]:
+        """Users who change or are deleted, for ever.
+
+        The first is a ``resync``: what is read from then on misses nothing. It comes again
+        when changes may have been missed.
+        """
+        return watch_as(self._database, USERS.name, _required_user, _NOT_NEW)
+
     async def _replace_hash(self, user: User, password_hash: str) -> None:
         # Only if the password has not been changed in the meantime.
         unchanged = {"_id": user.id, "passwordHash": user.password_hash}
@@ -71,4 +88,8 @@ class UserStore:
 
 
 def _user(document: Document | None) -> User | None:
-    return None if document is None else from_document(document, User, USERS.name)
+    return None if document is None else _required_user(document)
+
+
+def _required_user(document: Document) -> User:
+    return from_document(document, User, USERS.name)

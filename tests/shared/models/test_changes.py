@@ -128,7 +128,7 @@ async def test_a_restart_of_the_database_loses_nothing(
                 assert server.port == port
                 await things.insert_one({"_id": 2})
 
-                assert await watcher.next() == Change("insert", 2, {"_id": 2})  # type: ignore[arg-type]
+                assert await watcher.next() == Change("insert", 2, {"_id": 2})
     finally:
         server.stop()
 

@@ -1,6 +1,7 @@
 """Users and their passwords."""
 
 import asyncio
+from contextlib import aclosing
 
 import pytest
 from argon2 import PasswordHasher
@@ -81,3 +82,20 @@ async def test_an_outdated_hash_is_made_anew_at_login(users: UserStore, database
     assert changed is not None
     assert "m=16,t=2" in changed.password_hash
     assert await today.check_password("anna", "pw") == changed
+
+
+async def test_changes_of_users_are_heard_of(users: UserStore, database: Database) -> None:
+    anna, otto = await users.create("anna", "pw"), await users.create("otto", "pw")
+    collection = database.collection("users")
+    async with aclosing(users.watch()) as changes:
+        assert await anext(changes) == ("resync", None, None)
+
+        await users.create("nobody hears of", "pw")
+        await collection.update_one({"_id": anna.id}, {"$set": {"role": "operator"}})
+        operator = await users.get(anna.id)
+        assert operator is not None
+        assert operator.role == "operator"
+        assert await anext(changes) == ("update", anna.id, operator)
+
+        await collection.delete_one({"_id": otto.id})
+        assert await anext(changes) == ("delete", otto.id, None)
