@@ -46,6 +46,11 @@ def each(_value: Any) -> bool:
     return True
 
 
+def each_known(value: Any) -> bool:
+    """As :func:`each`, but what is not known (no user is logged in) is not counted."""
+    return bool(value)
+
+
 _LOGINS = frozenset({"login", "createUser", "resetPassword", "forgotPassword"})
 
 LOGIN_RULE = Rule(limit=5, seconds=10, type="method", name=_LOGINS.__contains__, connection_id=each)

@@ -5,6 +5,7 @@ from typing import Any
 
 import structlog
 
+from shared.rpc.addresses import client_address
 from shared.rpc.errors import MethodError
 from shared.rpc.transport import NORMAL_CLOSURE, Peer
 
@@ -94,19 +95,6 @@ class Session:
         callbacks, self._on_close = self._on_close, []
         for callback in callbacks:
             call_back(callback)
-
-
-def client_address(peer: Peer, forwarded_count: int) -> str:
-    """The address of a client behind ``forwarded_count`` proxies of our own.
-
-    Each of them adds to ``X-Forwarded-For`` whom it heard from, so what our outermost proxy
-    says is that far from the right; whatever is to the left of it, anybody can invent.
-    Empty when there are fewer entries: the request took another way.
-    """
-    if forwarded_count == 0:
-        return peer.address
-    entries = peer.headers.get("x-forwarded-for", "").split(",")
-    return entries[-forwarded_count].strip() if forwarded_count <= len(entries) else ""
 
 
 def call_back(callback: Callable[[], object]) -> None:

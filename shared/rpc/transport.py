@@ -4,7 +4,7 @@ aiohttp's twin for browsers is in the web service.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -144,5 +144,17 @@ def peer_of(connection: ServerConnection) -> Peer:
     address = str(remote[0]) if isinstance(remote, tuple) else ""
     if connection.request is None:
         return Peer(address)
-    items = connection.request.headers.raw_items()
-    return Peer(address, {name.lower(): value for name, value in items})
+    return Peer(address, headers_of(connection.request.headers.raw_items()))
+
+
+def headers_of(items: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+    """Headers by their names in lower case; what came in several lines is one list again.
+
+    So that a client can't hide what a proxy adds in a line of its own behind another.
+    """
+    found: dict[str, str] = {}
+    for name, value in items:
+        lower = name.lower()
+        separator = "; " if lower == "cookie" else ", "
+        found[lower] = f"{found[lower]}{separator}{value}" if lower in found else value
+    return found

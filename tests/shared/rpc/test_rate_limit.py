@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from shared.rpc.errors import MethodError
-from shared.rpc.rate_limit import Call, RateLimiter, Rule, each
+from shared.rpc.rate_limit import Call, RateLimiter, Rule, each, each_known
 
 
 def call(name: str = "m", **fields: Any) -> Call:
@@ -137,3 +137,9 @@ def test_its_memory_is_bounded() -> None:
     assert len(counted._windows) == 3
     allowed(limiter, call(), 10)
     assert len(counted._windows) == 1
+
+
+def test_who_is_not_known_is_not_counted() -> None:
+    limiter = RateLimiter([Rule(limit=1, seconds=10, user_id=each_known)])
+    assert [allowed(limiter, call(user_id=None)) for _ in range(3)] == [True] * 3
+    assert [allowed(limiter, call(user_id="anna")) for _ in range(2)] == [True, False]

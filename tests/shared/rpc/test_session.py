@@ -9,8 +9,6 @@ from websockets.exceptions import ConnectionClosedOK
 
 from shared.rpc.rate_limit import RateLimiter, Rule
 from shared.rpc.server import MethodContext, Session, Subscription
-from shared.rpc.session import client_address
-from shared.rpc.transport import Peer
 from tests.shared.rpc.conftest import World
 from tests.support.waiting import eventually
 
@@ -26,21 +24,6 @@ async def items(sub: Subscription) -> None:
 async def greet(connection: ClientConnection) -> None:
     await connection.send('{"msg":"connect","version":"1","support":["1"]}')
     assert json.loads(await connection.recv())["msg"] == "connected"
-
-
-@pytest.mark.parametrize(
-    ("count", "header", "address"),
-    [
-        (0, "6.6.6.6", "10.0.0.1"),
-        (1, "6.6.6.6, 7.7.7.7", "7.7.7.7"),
-        (2, "6.6.6.6,7.7.7.7 , 8.8.8.8", "7.7.7.7"),
-        (2, "7.7.7.7", ""),
-        (1, None, ""),
-    ],
-)
-def test_address_behind_proxies(count: int, header: str | None, address: str) -> None:
-    headers = {} if header is None else {"x-forwarded-for": header}
-    assert client_address(Peer("10.0.0.1", headers), count) == address
 
 
 async def test_headers_without_secrets(world: World) -> None:
