@@ -32,6 +32,7 @@ from shared.ops.health import Health
 from shared.ops.metrics import new_registry, watch_loop_lag
 from shared.ops.signals import stop_on_signals
 from shared.ops.version import VERSION
+from shared.rpc.addresses import AddressLimit
 from shared.rpc.ddp.heartbeat import HeartbeatConfig
 from shared.rpc.object_id import OBJECT_ID
 from shared.rpc.server import Server, ServerConfig
@@ -78,13 +79,7 @@ async def run(settings: Settings) -> None:
             lambda: {"pool": _pool_state(pool), "runningJobs": runner.running},
         )
         await stack.enter_async_context(running(watch_loop_lag(registry)))
-        ddp = Server(
-            calls.methods,
-            calls.publications,
-            custom_types=[OBJECT_ID],
-            config=_server_config(settings.rpc),
-        )
-        server = JobsServer(ddp, health, settings.rpc.token, _transport_config(settings.rpc))
+        server = _server(settings.rpc, calls, health)
         await stack.enter_async_context(server.listening(settings.jobs.host, settings.jobs.port))
         if settings.jobs_run_here:
             maintenance = Maintenance(
@@ -102,6 +97,17 @@ async def run(settings: Settings) -> None:
         health.draining = True
         await runner.drain(settings.jobs.drain_seconds)
     log.info("jobs.stopped")
+
+
+def _server(settings: RpcSettings, calls: Calls, health: Health) -> JobsServer:
+    ddp = Server(
+        calls.methods,
+        calls.publications,
+        custom_types=[OBJECT_ID],
+        config=_server_config(settings),
+    )
+    limit = AddressLimit(settings.max_connections_per_address)
+    return JobsServer(ddp, health, settings.token, _transport_config(settings), limit)
 
 
 def offered_jobs(settings: JobsSettings) -> Mapping[str, Job]:

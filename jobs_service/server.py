@@ -10,6 +10,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from shared.ops.health import Health, Page
+from shared.rpc.addresses import AddressLimit
 from shared.rpc.server import Server
 from shared.rpc.transport import TransportConfig, WebSocketTransport, peer_of
 
@@ -19,12 +20,23 @@ _PATH = "/websocket"
 class JobsServer:
     """Lets the web services in, and answers whoever looks after this one."""
 
-    def __init__(self, ddp: Server, health: Health, token: str, config: TransportConfig) -> None:
-        """``token`` is what callers must show; empty only where they share the host."""
+    def __init__(
+        self,
+        ddp: Server,
+        health: Health,
+        token: str,
+        config: TransportConfig,
+        limit: AddressLimit,
+    ) -> None:
+        """``token`` is what callers must show; empty only where they share the host.
+
+        ``limit``: of the connections of each address, once they have shown the token.
+        """
         self._ddp = ddp
         self._health = health
         self._token = token
         self._config = config
+        self._limit = limit
 
     @asynccontextmanager
     async def listening(self, host: str, port: int) -> AsyncIterator[None]:
@@ -50,7 +62,7 @@ class JobsServer:
     async def _serve(self, connection: ServerConnection) -> None:
         await self._ddp.serve(WebSocketTransport(connection), peer_of(connection))
 
-    async def _answer(self, _connection: ServerConnection, request: Request) -> Response | None:
+    async def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """An HTTP answer; None lets the WebSocket handshake go on."""
         path = request.path.partition("?")[0]
         if (page := await self._health.page(path)) is not None:
@@ -59,6 +71,10 @@ class JobsServer:
             return _response(_text(404, "There is nothing here."))
         if not self._may_enter(request):
             return _response(_text(401, "The token is missing or wrong."))
+        leave = self._limit.admit(peer_of(connection).address)
+        if leave is None:
+            return _response(_text(429, "There are too many connections from your address."))
+        connection.connection_lost_waiter.add_done_callback(lambda _: leave())
         return None
 
     def _may_enter(self, request: Request) -> bool:

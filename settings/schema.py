@@ -52,6 +52,19 @@ class _Section(
         return f"{type(self).__name__}({shown})"
 
 
+class RateLimit(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"
+):
+    """How often one client may call a DDP method, or subscribe to a publication."""
+
+    name: str = ""
+    """Of a method or publication; empty: all of them together."""
+    per: Literal["connection", "user", "address"]
+    """What is counted apart; who is not logged in is no user, and not counted."""
+    calls: Annotated[int, Meta(ge=0)]
+    seconds: Seconds
+
+
 class MongoSettings(_Section, frozen=True, kw_only=True):
     """Where the data is."""
 
@@ -87,6 +100,19 @@ class WebSettings(_Section, frozen=True, kw_only=True):
     """Where SockJS's iframe page gets sockjs-client; empty: there is no such page."""
     drain_seconds: Seconds = 8.0
     """How long requests may take to finish after SIGTERM."""
+    header_seconds: Seconds = 15.0
+    """How long a client may take for the head of a request, from its first byte on; for the
+    first one, from when it connected."""
+    keep_alive_seconds: Seconds = 75.0
+    """How long a connection may be without a request. A proxy in front should close it sooner."""
+    forwarded_count: Annotated[int, Meta(ge=0)] = 0
+    """Proxies of our own in front; they are asked, in ``X-Forwarded-For``, who the client is."""
+    logins_per_address: Annotated[int, Meta(ge=1)] = 30
+    """Logins by password that one address may try in 10 seconds, over HTTP and DDP together."""
+    rate_limits: tuple[RateLimit, ...] = (
+        RateLimit(name="login", per="connection", calls=5, seconds=10.0),
+    )
+    """Over DDP; what is set here takes the place of the default."""
 
 
 class JobsSettings(_Section, frozen=True, kw_only=True):
@@ -136,6 +162,8 @@ class RpcSettings(_Section, frozen=True, kw_only=True):
     replay_kilobytes: Kilobytes = 1_000
     """Of each session: what is kept for that, and what may wait meanwhile."""
     max_message_megabytes: Megabytes = 16
+    max_connections_per_address: Annotated[int, Meta(ge=0)] = 1_000
+    """Live connections of one address, which may be of many people; 0 is no limit."""
     max_documents: Annotated[int, Meta(ge=1)] = 10_000
     """How many documents the subscriptions of a session may have."""
     max_nesting_depth: Annotated[int, Meta(ge=8, le=500)] = 100

@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from settings import RpcSettings, Settings
+from settings import RateLimit, RpcSettings, Settings, WebSettings
 from shared.contracts.contract import Contract, contracts_in
 from shared.models.database import Database, open_database
 from shared.models.file_store import FileStore
@@ -27,13 +27,16 @@ from shared.ops.health import Health
 from shared.ops.metrics import new_registry, watch_loop_lag
 from shared.ops.signals import stop_on_signals
 from shared.ops.version import VERSION
+from shared.rpc.addresses import AddressLimit
 from shared.rpc.client import Client, ClientConfig
 from shared.rpc.ddp.client import ClientSessionConfig
 from shared.rpc.ddp.heartbeat import HeartbeatConfig
 from shared.rpc.object_id import OBJECT_ID
+from shared.rpc.rate_limit import RateLimiter, Rule, each, each_known
 from shared.rpc.server import Server, ServerConfig
 from shared.rpc.transport import TransportConfig
 from web_service import keys
+from web_service.accounts import Accounts
 from web_service.api import (
     accounts,
     calls,
@@ -48,13 +51,17 @@ from web_service.api import (
 from web_service.auth import Auth, AuthConfig
 from web_service.feed import Feed
 from web_service.file_view import file_view
+from web_service.http_server import HttpConfig, HttpRunner
 from web_service.job_view import job_view
 from web_service.jobs import Jobs
 from web_service.live import Feeds, Live
+from web_service.logins import Logins
 from web_service.measure import measuring_middleware
+from web_service.peers import Peers
 from web_service.problems import problem_middleware
 from web_service.sockjs.config import SockJsConfig
 from web_service.sockjs.endpoint import SockJs
+from web_service.user_feed import UserFeed
 
 log = structlog.get_logger()
 
@@ -89,16 +96,11 @@ async def run(settings: Settings) -> None:
             running(
                 app[keys.JOBS].run(),
                 *(feed.run() for feed in app[keys.FEEDS]),
+                app[keys.ACCOUNTS].run(),
                 watch_loop_lag(registry),
             )
         )
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            auto_decompress=False,  # on the loop, a few KB could keep it busy for seconds
-            handler_cancellation=True,  # a caller who leaves ends their call's run
-            shutdown_timeout=settings.web.drain_seconds,
-        )
+        runner = http_runner(app, settings)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, settings.web.host, settings.web.port).start()
@@ -117,28 +119,20 @@ def application(
     """The aiohttp application with all of its parts and routes."""
     files, store = FileStore(database), JobStore(database)
     feeds = Feeds(jobs=Feed("jobs", store, job_view), files=Feed("files", files, file_view))
-    auth = Auth(
-        UserStore(database),
-        SessionStore(database, lifetime=timedelta(days=settings.web.session_days)),
-        AuthConfig(
-            session_for=timedelta(days=settings.web.session_days),
-            secure_cookies=settings.web.secure_cookies,
-            trusted_origins=settings.web.trusted_origins,
-        ),
-    )
+    users = UserStore(database)
+    sessions = SessionStore(database, lifetime=timedelta(days=settings.web.session_days))
+    auth = Auth(users, sessions, _auth_config(settings.web))
+    limit = AddressLimit(settings.rpc.max_connections_per_address)
+    peers = Peers(limit, settings.web.forwarded_count)
+    logins = Logins(sessions)
+    accounts = Accounts(auth, peers, logins, UserFeed(users))
     jobs = Jobs(_offered_contracts(settings), clients, store, files)
-    live = Live(auth, jobs, store, feeds)
     app = web.Application(
         middlewares=[measuring_middleware(registry), problem_middleware, auth.origin_middleware],
     )
+    app[keys.ACCOUNTS] = accounts
     app[keys.AUTH] = auth
-    app[keys.DDP] = Server(
-        live.methods,
-        live.publications,
-        custom_types=[OBJECT_ID],
-        config=_server_config(settings.rpc),
-        on_connection=live.opened,
-    )
+    app[keys.DDP] = _ddp_server(settings, Live(jobs, store, feeds), accounts)
     app[keys.FEEDS] = feeds
     app[keys.FILES] = files
     app[keys.HEALTH] = Health(
@@ -150,10 +144,11 @@ def application(
     )
     app[keys.JOBS] = jobs
     app[keys.JOB_STORE] = store
-    app[keys.LIVE] = live
+    app[keys.LOGINS] = logins
     app[keys.MAX_MESSAGE_BYTES] = settings.rpc.max_message_megabytes * 1_000_000
     app[keys.ORDERS] = OrderStore(database)
     app[keys.ORDER_IMPORTER] = OrderImporter(database)
+    app[keys.PEERS] = peers
     app[keys.PUBLIC] = settings.public
     app[keys.UI] = UI_FOLDER
     app[keys.UPLOADS] = keys.Uploads(
@@ -163,19 +158,45 @@ def application(
     for feature in _FEATURES:
         app.add_routes(feature.routes)
     if settings.web.sockjs:
-        _sockjs(settings, app[keys.DDP], auth).add_to(app)
+        _sockjs(settings, app[keys.DDP], auth, peers).add_to(app)
     return app
 
 
-def _sockjs(settings: Settings, ddp: Server, auth: Auth) -> SockJs:
+def _sockjs(settings: Settings, ddp: Server, auth: Auth, peers: Peers) -> SockJs:
     return SockJs(
         ddp.serve,
         user_id=auth.user_id,
         origin_allowed=auth.origin_allowed,
+        admit=peers.admit,
         config=SockJsConfig(
             max_message_bytes=settings.rpc.max_message_megabytes * 1_000_000,
             client_url=settings.web.sockjs_client_url,
             frame_ancestors=settings.web.trusted_origins,
+        ),
+    )
+
+
+def _ddp_server(settings: Settings, live: Live, accounts: Accounts) -> Server:
+    return Server(
+        {**live.methods, **accounts.methods},
+        {**live.publications, **accounts.publications},
+        custom_types=[OBJECT_ID],
+        config=_server_config(settings.rpc),
+        universal=accounts.universal,
+        rate_limiter=RateLimiter(map(_rule, settings.web.rate_limits)),
+        forwarded_count=settings.web.forwarded_count,
+        on_connection=accounts.opened,
+    )
+
+
+def http_runner(app: web.Application, settings: Settings) -> HttpRunner:
+    """What serves the application over HTTP."""
+    return HttpRunner(
+        app,
+        HttpConfig(
+            header_seconds=settings.web.header_seconds,
+            keep_alive_seconds=settings.web.keep_alive_seconds,
+            drain_seconds=settings.web.drain_seconds,
         ),
     )
 
@@ -186,6 +207,26 @@ def _offered_contracts(settings: Settings) -> dict[str, type[Contract[Any]]]:
         for name, contract in contracts_in(["shared.contracts"]).items()
         if settings.jobs.system_jobs or not name.startswith("system.")
     }
+
+
+def _auth_config(settings: WebSettings) -> AuthConfig:
+    return AuthConfig(
+        session_for=timedelta(days=settings.session_days),
+        secure_cookies=settings.secure_cookies,
+        trusted_origins=settings.trusted_origins,
+        logins_per_address=settings.logins_per_address,
+    )
+
+
+def _rule(limit: RateLimit) -> Rule:
+    return Rule(
+        limit=limit.calls,
+        seconds=limit.seconds,
+        name=limit.name or None,
+        connection_id=each if limit.per == "connection" else None,
+        user_id=each_known if limit.per == "user" else None,
+        client_address=each if limit.per == "address" else None,
+    )
 
 
 def _client(settings: Settings, url: str) -> Client:

@@ -4,8 +4,7 @@ The same operations as the HTTP API, plus what only a live connection can do: li
 follow the database, and the progress of one's own calls.
 """
 
-import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 
@@ -15,34 +14,15 @@ from bson import ObjectId
 from shared.models.files import StoredFile
 from shared.models.job_store import JobStore
 from shared.models.jobs import Job
-from shared.models.passwords import Password
-from shared.models.session_store import Token
-from shared.models.users import User
 from shared.rpc.calls import LongCalls, Report
-from shared.rpc.errors import MethodError, RpcError
+from shared.rpc.errors import MethodError
 from shared.rpc.server import Method, MethodContext, Publication, Subscription
-from shared.rpc.session import Session
-from web_service.auth import Auth, token_of
 from web_service.feed import Feed, Newest, One
 from web_service.jobs import Jobs, SubmitRequest
-from web_service.problems import Problem, problem_of
+from web_service.problems import telling
 
 _MAX_LIST = 500
 _DEFAULT_LIST = 50
-
-
-class ByUsername(msgspec.Struct, frozen=True):
-    """Whom a password login is for."""
-
-    username: str
-
-
-class LoginRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The one parameter of ``login``: a resume token, or a user and a password."""
-
-    resume: str | None = None
-    user: ByUsername | None = None
-    password: Password | None = None
 
 
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,36 +47,21 @@ class Feeds(NamedTuple):
 class Live:
     """What browsers, and other DDP clients, can call and subscribe to."""
 
-    def __init__(self, auth: Auth, jobs: Jobs, store: JobStore, feeds: Feeds) -> None:
-        self._auth = auth
+    def __init__(self, jobs: Jobs, store: JobStore, feeds: Feeds) -> None:
         self._jobs = jobs
         self._store = store
         self._feeds = feeds
         self._long_calls = LongCalls()
-        self._sessions: set[Session] = set()
-
-    def opened(self, session: Session) -> None:
-        """Remember a new session, and the login token that its connection came with."""
-        session.data["token"] = token_of(session.peer.headers)
-        self._sessions.add(session)
-        session.on_close(lambda: self._sessions.discard(session))
-
-    def close_sessions_of(self, token: str) -> None:
-        """Close the connections of a login that has ended."""
-        for session in [s for s in self._sessions if s.data["token"] == token]:
-            session.close("logged out")
 
     @property
     def methods(self) -> Mapping[str, Method]:
         own: dict[str, Method] = {
-            "login": self._log_in,
-            "logout": self._log_out,
             "jobs.call": self._call,
             "jobs.submit": self._submit,
             "jobs.cancel": self._cancel,
             "jobs.retry": self._run_again,
         }
-        return {name: _told(method) for name, method in own.items()} | dict(
+        return {name: telling(method) for name, method in own.items()} | dict(
             self._long_calls.methods
         )
 
@@ -107,44 +72,9 @@ class Live:
             "jobs.mine": self._publish_jobs,
             "jobs.one": self._publish_job,
         }
-        return {name: _told(publication) for name, publication in own.items()} | dict(
+        return {name: telling(publication) for name, publication in own.items()} | dict(
             self._long_calls.publications
         )
-
-    async def _log_in(self, context: MethodContext, asked: LoginRequest) -> dict[str, Any]:
-        """``login`` as Meteor's accounts packages answer it."""
-        if asked.resume is not None:
-            found = await self._auth.session_of(asked.resume)
-            if found is None:
-                raise MethodError(403, "You've been logged out by the server. Please log in again.")
-            (user, session), kind = found, "resume"
-        elif asked.user is not None and asked.password is not None:
-            user, session = await self._by_password(asked.user.username, asked.password)
-            kind = "password"
-        else:
-            raise MethodError(400, "Unrecognized options for login request")
-        context.session.data["token"] = session.token
-        await context.set_user_id(str(user.id))
-        return {
-            "id": str(user.id),
-            "token": session.token,
-            "tokenExpires": session.expires_at,
-            "type": kind,
-        }
-
-    async def _by_password(self, username: str, password: Password) -> tuple[User, Token]:
-        try:
-            return await self._auth.log_in(username, password)
-        except Problem:
-            reason = "Something went wrong. Please check your credentials."
-            raise MethodError(403, reason) from None
-
-    async def _log_out(self, context: MethodContext) -> None:
-        token, context.session.data["token"] = context.session.data["token"], ""
-        await context.set_user_id(None)
-        if token:
-            await self._auth.log_out(token)
-            self.close_sessions_of(token)
 
     async def _call(
         self,
@@ -206,23 +136,6 @@ async def _publish_newest(feed: Feed[Any], sub: Subscription, options: ListOptio
         sub.ready()
     else:
         await feed.publish(sub, Newest(ObjectId(sub.user_id), options.limit))
-
-
-def _told(handler: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """``handler``, with the web service's own errors as DDP errors of the same code."""
-
-    @functools.wraps(handler)  # the server checks parameters by the handler's own signature
-    async def telling(context: MethodContext | Subscription, *params: Any) -> Any:
-        try:
-            return await handler(context, *params)
-        except RpcError:
-            raise
-        except Exception as error:
-            problem = problem_of(error)
-            details = {"status": problem.status}
-            raise MethodError(problem.code, problem.detail, details) from error
-
-    return telling
 
 
 def _user_id(context: MethodContext | Subscription) -> ObjectId:

@@ -1,6 +1,8 @@
 """Errors as people and programs get them: ``application/problem+json`` with a code (RFC 9457)."""
 
+import functools
 import http
+import math
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -12,7 +14,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from pymongo.errors import PyMongoError
 
 from shared.models.errors import InvalidPayload, KeyTaken
-from shared.rpc.errors import ConnectionLost
+from shared.rpc.errors import ConnectionLost, MethodError, RpcError
+from shared.rpc.server import MethodContext, Subscription
 from web_service.jobs import (
     RETRY_AFTER_SECONDS,
     BadParams,
@@ -64,7 +67,7 @@ class Problem(Exception):
         }
         headers = {}
         if self.retry_after is not None:
-            headers["Retry-After"] = str(max(1, round(self.retry_after)))
+            headers["Retry-After"] = str(max(1, math.ceil(self.retry_after)))
         return web.Response(
             status=self.status,
             body=orjson.dumps(body),
@@ -150,6 +153,23 @@ async def problem_middleware(
         if request.transport is None or request.transport.is_closing():
             raise
         return problem_of(error).response()
+
+
+def telling(handler: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """A method or publication, with this service's own errors as DDP errors of the same code."""
+
+    @functools.wraps(handler)  # the server checks parameters by the handler's own signature
+    async def told(context: MethodContext | Subscription, *params: Any) -> Any:
+        try:
+            return await handler(context, *params)
+        except RpcError:
+            raise
+        except Exception as error:
+            problem = problem_of(error)
+            details = {"status": problem.status}
+            raise MethodError(problem.code, problem.detail, details) from error
+
+    return told
 
 
 def _slug(reason: str) -> str:

@@ -21,7 +21,8 @@ from shared.rpc.errors import MethodError
 from shared.rpc.object_id import OBJECT_ID
 from shared.rpc.rate_limit import RateLimiter, Rule, each
 from shared.rpc.server import MethodContext, Server, ServerConfig, Strategy, Subscription
-from web_service.api.websocket import accept, peer_of
+from web_service.api.websocket import accept
+from web_service.peers import peer_of
 from web_service.problems import problem_middleware
 from web_service.sockjs.config import SockJsConfig
 from web_service.sockjs.endpoint import SockJs

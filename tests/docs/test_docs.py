@@ -20,6 +20,7 @@ from shared.contracts.contract import contracts_in
 from tests.support.paths import ROOT
 from tests.support.script import clean_environment
 from web_service import app, problems
+from web_service.accounts import Accounts
 from web_service.live import Live
 from web_service.sockjs.endpoint import SockJs
 
@@ -185,12 +186,12 @@ def test_every_route_is_described() -> None:
 
 def test_every_method_and_publication_is_described() -> None:
     nothing = cast("Any", None)
-    live = Live(nothing, nothing, nothing, nothing)
+    live, accounts = Live(nothing, nothing, nothing), Accounts(nothing, nothing, nothing, nothing)
     calls = Calls(nothing, nothing, max_waiting=1, wake_runner=lambda: None)
     web, _, jobs = text_of("reference", "ddp-api.md").partition("## Jobs service")
-    for end, page in ((live, web), (calls, jobs)):
+    assert {"jobs.call", "login"} <= {*live.methods, *accounts.methods}
+    for end, page in ((live, web), (accounts, web), (calls, jobs)):
         names = {*end.methods, *end.publications}
-        assert "jobs.call" in names
         assert sorted(name for name in names if f"| `{name}` |" not in page) == []
 
 

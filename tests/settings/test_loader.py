@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from settings import Settings, SettingsError, load, load_settings
+from settings import RateLimit, Settings, SettingsError, load, load_settings
 from settings.schema import SECRETS, mask
 
 MONGO = {"MONGO_URL": "mongodb://127.0.0.1/?replicaSet=rs0"}
@@ -226,6 +226,13 @@ class TestOverrides:
             ),
             ("TANDEM_WEB__JOBS_URLS", '["ws://a/w"]', "web.jobs_urls", ("ws://a/w",)),
             ("TANDEM_WEB__TRUSTED_ORIGINS", "", "web.trusted_origins", ()),
+            ("TANDEM_WEB__RATE_LIMITS", "", "web.rate_limits", ()),
+            (
+                "TANDEM_WEB__RATE_LIMITS",
+                '[{"name": "login", "per": "address", "calls": 1, "seconds": 2}]',
+                "web.rate_limits",
+                (RateLimit(name="login", per="address", calls=1, seconds=2.0),),
+            ),
             ("TANDEM_PUBLIC", '{"a": {"b": 1}}', "public", {"a": {"b": 1}}),
             ("TANDEM_RPC__TOKEN", "[not json", "rpc.token", "[not json"),
             ("TANDEM_LOG__LEVEL", "debug", "log.level", "debug"),

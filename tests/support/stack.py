@@ -163,6 +163,7 @@ class Stack:
                 "port": web_port,
                 "jobsUrls": [f"ws://127.0.0.1:{jobs_port}/websocket"],
                 "sockjs": True,
+                "loginsPerAddress": 10_000,  # every test logs in, from the same address
             },
             "jobs": {"port": jobs_port, "systemJobs": True, "slots": 2, "leaseSeconds": 2, **jobs},
         }

@@ -1,17 +1,17 @@
 """Log in, log out, who am I."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from shared.contracts.images import MAX_PIXELS
+from shared.models.session_store import session_id
 from shared.models.users import User
-from web_service.auth import COOKIE, token_of
+from web_service.auth import COOKIE, ShortText, Who, token_of
 from web_service.body import json_body, json_response
-from web_service.keys import AUTH, LIVE, UPLOADS
-
-ShortText = Annotated[str, msgspec.Meta(max_length=1024)]
+from web_service.keys import AUTH, LOGINS, PEERS, UPLOADS
+from web_service.peers import peer_of
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -24,7 +24,11 @@ class Credentials(msgspec.Struct, frozen=True):
 async def log_in(request: web.Request) -> web.Response:
     credentials = await json_body(request, Credentials)
     auth = request.app[AUTH]
-    user, session = await auth.log_in(credentials.username, credentials.password)
+    user, session = await auth.log_in(
+        Who(username=credentials.username),
+        credentials.password,
+        request.app[PEERS].address(peer_of(request)),
+    )
     response = json_response(
         {**_identity(request, user), "token": session.token, "tokenExpires": session.expires_at}
     )
@@ -36,8 +40,7 @@ async def log_out(request: web.Request) -> web.Response:
     """End the session, and the live connections that were made with it."""
     token = token_of(request.headers)
     if token:
-        await request.app[AUTH].log_out(token)
-        request.app[LIVE].close_sessions_of(token)
+        await request.app[LOGINS].log_out(session_id(token))
     response = web.Response(status=204)
     response.del_cookie(COOKIE)
     return response

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from shared.rpc.ddp.frames import Binary, Outgoing
-from shared.rpc.transport import Peer
-from web_service.keys import AUTH, DDP, MAX_MESSAGE_BYTES
+from web_service.keys import AUTH, DDP, MAX_MESSAGE_BYTES, PEERS
+from web_service.peers import peer_of
 
 _CLOSE_SECONDS = 2.0
 _MAX_REASON_BYTES = 123
@@ -69,23 +70,22 @@ async def accept(
         aiohttp.web.HTTPBadRequest: it does not ask for one.
     """
     socket = web.WebSocketResponse(
-        timeout=_CLOSE_SECONDS, max_msg_size=max_message_bytes, compress=False
+        timeout=_CLOSE_SECONDS,
+        max_msg_size=max_message_bytes + 1,  # aiohttp refuses what is exactly as long as that
+        compress=False,
     )
     await socket.prepare(request)
     return socket, AiohttpTransport(socket, request)
 
 
-def peer_of(request: web.Request) -> Peer:
-    """Who sent a request."""
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    return Peer(request.remote or "", headers)
-
-
 async def websocket(request: web.Request) -> web.WebSocketResponse:
     """Serve one DDP connection until it is closed."""
-    user_id = await request.app[AUTH].user_id(request)
-    socket, transport = await accept(request, request.app[MAX_MESSAGE_BYTES])
-    await request.app[DDP].serve(transport, peer_of(request), user_id=user_id)
+    peer = peer_of(request)
+    with ExitStack() as stack:
+        stack.callback(request.app[PEERS].admit(peer))
+        user_id = await request.app[AUTH].user_id(request)
+        socket, transport = await accept(request, request.app[MAX_MESSAGE_BYTES])
+        await request.app[DDP].serve(transport, peer, user_id=user_id)
     return socket
 
 

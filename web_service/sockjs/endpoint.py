@@ -3,21 +3,24 @@
 import functools
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack
 from urllib.parse import parse_qs
 
 from aiohttp import web
 
 from shared.ops.background import running
 from shared.rpc.transport import Peer
-from web_service.api.websocket import accept, peer_of
+from web_service.api.websocket import accept
 from web_service.auth import token_of
 from web_service.body import read_bounded
 from web_service.measure import LONG_LIVED
+from web_service.peers import peer_of
+from web_service.problems import Problem
 from web_service.sockjs import framing, pages
 from web_service.sockjs.config import SockJsConfig
 from web_service.sockjs.framing import BadFrame, Style
 from web_service.sockjs.session import PollingSession
-from web_service.sockjs.sessions import Caller, Serve, Sessions, TooManySessions
+from web_service.sockjs.sessions import Admit, Caller, Serve, Sessions, TooManySessions, everybody
 from web_service.sockjs.socket import FramedSocket
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -37,14 +40,19 @@ class SockJs:
         *,
         user_id: Callable[[web.Request], Awaitable[str | None]],
         origin_allowed: pages.OriginAllowed,
+        admit: Admit = everybody,
         config: SockJsConfig | None = None,
     ) -> None:
-        """``user_id``: who sent a request, if they are logged in."""
+        """``user_id``: who sent a request, if they are logged in.
+
+        ``admit``: counts every session, and raises a problem for one too many.
+        """
         self._serve = serve
         self._user_id = user_id
         self._origin_allowed = origin_allowed
         self._config = config or SockJsConfig()
-        self._sessions = Sessions(serve, self._config)
+        self._admit = admit
+        self._sessions = Sessions(serve, self._config, admit)
 
     def add_to(self, app: web.Application) -> None:
         """Have ``app`` serve all this."""
@@ -108,18 +116,24 @@ class SockJs:
     # WebSockets
 
     async def _plain_socket(self, request: web.Request) -> web.StreamResponse:
-        user_id = await self._user_id(request)
-        socket, transport = await accept(request, self._config.max_message_bytes)
-        await self._serve(transport, peer_of(request), user_id=user_id)
+        peer = peer_of(request)
+        with ExitStack() as stack:
+            stack.callback(self._admit(peer))
+            user_id = await self._user_id(request)
+            socket, transport = await accept(request, self._config.max_message_bytes)
+            await self._serve(transport, peer, user_id=user_id)
         return socket
 
     async def _framed_socket(self, request: web.Request) -> web.StreamResponse:
-        user_id = await self._user_id(request)
-        socket, transport = await accept(request, self._config.max_message_bytes)
-        framed = FramedSocket(transport)
-        await framed.open()
-        async with running(framed.beat(self._config.heartbeat_seconds)):
-            await self._serve(framed, peer_of(request), user_id=user_id)
+        peer = peer_of(request)
+        with ExitStack() as stack:
+            stack.callback(self._admit(peer))
+            user_id = await self._user_id(request)
+            socket, transport = await accept(request, self._config.max_message_bytes)
+            framed = FramedSocket(transport)
+            await framed.open()
+            async with running(framed.beat(self._config.heartbeat_seconds)):
+                await self._serve(framed, peer, user_id=user_id)
         return socket
 
     # Receivers
@@ -146,6 +160,8 @@ class SockJs:
         except TooManySessions:
             retry = {"Retry-After": str(_RETRY_AFTER_SECONDS)}
             return pages.refusal(503, "Too many sessions.\n", {**cors, **retry})
+        except Problem as problem:
+            return pages.refusal(problem.status, f"{problem.detail}\n", cors)
         if session is None:
             return pages.refusal(404, "There is no such session.\n", cors)
         return await self._stream(request, session, style, cors)

@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -19,6 +20,10 @@ class Serve(Protocol):
     async def __call__(
         self, transport: Transport, peer: Peer, /, *, user_id: str | None = None
     ) -> None: ...
+
+
+Admit = Callable[[Peer], Callable[[], None]]
+"""Counts a session; returns what counts it out. Raises if there may not be another one."""
 
 
 class Caller(NamedTuple):
@@ -41,9 +46,10 @@ class _Entry(NamedTuple):
 class Sessions:
     """Opens sessions, serves them in the background, and forgets them when they are over."""
 
-    def __init__(self, serve: Serve, config: SockJsConfig) -> None:
+    def __init__(self, serve: Serve, config: SockJsConfig, admit: Admit) -> None:
         self._serve = serve
         self._config = config
+        self._admit = admit
         self._entries: dict[str, _Entry] = {}
         self._group: asyncio.TaskGroup | None = None
 
@@ -75,11 +81,18 @@ class Sessions:
 
         Raises:
             TooManySessions: there are as many as there may be.
+            Problem: the caller has as many as they may have.
         """
         assert self._group is not None, "run() runs from before the first request to the last"
         if len(self._entries) >= self._config.max_sessions:
             raise TooManySessions
-        session = PollingSession(self._config, lambda: self._entries.pop(name, None))
+        leave = self._admit(caller.peer)
+
+        def over() -> None:
+            leave()
+            self._entries.pop(name, None)
+
+        session = PollingSession(self._config, over)
         self._entries[name] = _Entry(session, caller.token)
         self._group.create_task(self._served(session, caller.peer, user_id))
         return session
@@ -90,6 +103,11 @@ class Sessions:
         except Exception:
             log.exception("sockjs.session_failed")
             await session.close(1011, "internal error")
+
+
+def everybody(_peer: Peer) -> Callable[[], None]:
+    """Admits whoever comes, and counts nobody."""
+    return lambda: None
 
 
 def _may_use(entry: _Entry, token: str) -> bool:

@@ -1,8 +1,9 @@
 """Who may use which session, how many there may be, and what ends them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
+import aiohttp
 import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
@@ -11,6 +12,7 @@ from shared.rpc.transport import Peer, Transport
 from tests.support.waiting import eventually
 from tests.web_service.sockjs.conftest import Base, echo, endpoint
 from web_service.auth import COOKIE, token_of
+from web_service.problems import Problem
 
 ANN = f"{COOKIE}=ann"
 BOB = f"{COOKIE}=bob"
@@ -169,3 +171,30 @@ async def test_a_session_is_forgotten() -> None:
         await eventually(lambda: "name" not in sockjs._sessions)
         assert (await session.ask("POST", "/xhr_send", '["x"]'))[0] == 404
         assert await session.poll() == b"o\n"
+
+
+async def test_every_session_is_admitted_and_leaves() -> None:
+    here: list[str] = []
+
+    def admit(peer: Peer) -> Callable[[], None]:
+        if len(here) == 2:
+            raise Problem(429, "full", "It is full.")
+        here.append(peer.address)
+        return lambda: here.remove(peer.address)
+
+    async with Base.of(endpoint(prefix="/few", admit=admit)) as few:
+        base = few.at("/few")
+        polling, other = base.session(), base.session()
+        assert await polling.poll() == b"o\n"
+        async with base.http.ws_connect(f"{base.session().url}/websocket") as socket:
+            assert await socket.receive_str() == "o"
+            assert here == ["127.0.0.1"] * 2
+            status, body, headers = await other.ask("POST", "/xhr", Origin="http://a.example")
+            assert (status, body) == (429, b"It is full.\n")
+            assert headers["Access-Control-Allow-Origin"] == "http://a.example"
+            for path in ("/websocket", "/000/a/websocket"):
+                with pytest.raises(aiohttp.WSServerHandshakeError, match="429"):
+                    await base.http.ws_connect(base.url + path)
+        await eventually(lambda: len(here) == 1)
+        assert await other.poll() == b"o\n"
+    assert here == []
