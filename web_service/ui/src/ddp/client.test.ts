@@ -277,6 +277,13 @@ describe("a session", () => {
   });
 });
 
+test("says nothing to a socket that is closing", () => {
+  connect();
+  network.last.readyState = 2;
+  client.close();
+  expect(network.last.got("disconnect")).toEqual([]);
+});
+
 describe("collections", () => {
   test("follow added, changed, cleared and removed", () => {
     connect();

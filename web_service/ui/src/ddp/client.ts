@@ -14,11 +14,14 @@ import { Collection, type Documents, type Fields } from "./collection";
 import { fromJson, toJson } from "./ejson";
 import { ConnectionLost, MethodError } from "./errors";
 
+const OPEN = 1;
+
 /** What the client needs of a WebSocket. */
 export interface Socket {
   onopen: (() => void) | null;
   onmessage: ((event: { data: unknown }) => void) | null;
   onclose: (() => void) | null;
+  readonly readyState: number;
   send(text: string): void;
   close(): void;
 }
@@ -342,7 +345,8 @@ export class DdpClient {
   }
 
   #send(message: Message): void {
-    this.#socket?.send(JSON.stringify(message));
+    // The server may have closed it just now: nothing is sent then, and browsers complain.
+    if (this.#socket?.readyState === OPEN) this.#socket.send(JSON.stringify(message));
   }
 
   #newId(): string {

@@ -10,6 +10,7 @@ export class FakeSocket implements Socket {
   onclose: (() => void) | null = null;
   readonly sent: Message[] = [];
   closed = false;
+  readyState = 1;
 
   send(text: string): void {
     this.sent.push(JSON.parse(text) as Message);
