@@ -13,7 +13,7 @@ from shared.rpc.transport import Peer, Transport
 from web_service.problems import problem_middleware
 from web_service.sockjs.config import SockJsConfig
 from web_service.sockjs.endpoint import SockJs
-from web_service.sockjs.sessions import Serve
+from web_service.sockjs.sessions import Admit, Serve, everybody
 
 LIMITS: dict[str, Any] = {"response_bytes": 4096, "client_url": "/lib/sockjs.js"}
 """As the protocol's own tests want them."""
@@ -120,10 +120,11 @@ def endpoint(
     *,
     user_id: Callable[[web.Request], Awaitable[str | None]] = nobody,
     origin_allowed: Callable[[Mapping[str, str]], bool] = any_origin,
+    admit: Admit = everybody,
     **options: Any,
 ) -> SockJs:
     config = SockJsConfig(**(LIMITS | options))
-    return SockJs(serve, user_id=user_id, origin_allowed=origin_allowed, config=config)
+    return SockJs(serve, user_id=user_id, origin_allowed=origin_allowed, admit=admit, config=config)
 
 
 @pytest.fixture
