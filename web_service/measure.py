@@ -12,6 +12,7 @@ LONG_LIVED = web.ResponseKey("long_lived", bool)
 """Set in a response that waits for something to happen, and so says nothing about our speed."""
 
 _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_SWITCHING_PROTOCOLS = 101
 
 
 def measuring_middleware(
@@ -30,7 +31,7 @@ def measuring_middleware(
     async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
         response = await handler(request)
-        if not isinstance(response, web.WebSocketResponse) and LONG_LIVED not in response:
+        if response.status != _SWITCHING_PROTOCOLS and LONG_LIVED not in response:
             resource = request.match_info.route.resource
             route = "unknown" if resource is None else resource.canonical
             seconds.labels(request.method, route, str(response.status)).observe(

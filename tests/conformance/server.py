@@ -22,10 +22,10 @@ from shared.rpc.object_id import OBJECT_ID
 from shared.rpc.rate_limit import RateLimiter, Rule, each
 from shared.rpc.server import MethodContext, Server, ServerConfig, Strategy, Subscription
 from web_service.api.websocket import accept
-from web_service.peers import peer_of
 from web_service.problems import problem_middleware
 from web_service.sockjs.config import SockJsConfig
 from web_service.sockjs.endpoint import SockJs
+from web_service.sockjs.sessions import everybody
 
 OID = "aabbccddeeff001122334455"
 MOMENT = datetime.fromtimestamp(1_700_000_000, UTC)
@@ -290,10 +290,10 @@ def application(
 ) -> aiohttp.web.Application:
     """An aiohttp application that serves ``ddp`` where Meteor does, to this user."""
 
-    async def serve(request: aiohttp.web.Request) -> aiohttp.web.WebSocketResponse:
-        socket, transport = await accept(request, max_bytes)
-        await ddp.serve(transport, peer_of(request), user_id=user_id)
-        return socket
+    async def serve(request: aiohttp.web.Request) -> aiohttp.web.StreamResponse:
+        return await accept(
+            request, ddp.serve, admit=everybody, user_id=that_user, max_message_bytes=max_bytes
+        )
 
     async def that_user(_request: aiohttp.web.Request) -> str | None:
         return user_id

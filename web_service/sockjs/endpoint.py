@@ -3,13 +3,12 @@
 import functools
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack
 from urllib.parse import parse_qs
 
 from aiohttp import web
 
 from shared.ops.background import running
-from shared.rpc.transport import Peer
+from shared.rpc.transport import Peer, Transport
 from web_service.api.websocket import accept
 from web_service.auth import token_of
 from web_service.body import read_bounded
@@ -116,25 +115,27 @@ class SockJs:
     # WebSockets
 
     async def _plain_socket(self, request: web.Request) -> web.StreamResponse:
-        peer = peer_of(request)
-        with ExitStack() as stack:
-            stack.callback(self._admit(peer))
-            user_id = await self._user_id(request)
-            socket, transport = await accept(request, self._config.max_message_bytes)
-            await self._serve(transport, peer, user_id=user_id)
-        return socket
+        return await self._accept(request, self._serve)
 
     async def _framed_socket(self, request: web.Request) -> web.StreamResponse:
-        peer = peer_of(request)
-        with ExitStack() as stack:
-            stack.callback(self._admit(peer))
-            user_id = await self._user_id(request)
-            socket, transport = await accept(request, self._config.max_message_bytes)
-            framed = FramedSocket(transport)
-            await framed.open()
-            async with running(framed.beat(self._config.heartbeat_seconds)):
-                await self._serve(framed, peer, user_id=user_id)
-        return socket
+        return await self._accept(request, self._serve_framed)
+
+    async def _serve_framed(
+        self, socket: Transport, peer: Peer, /, *, user_id: str | None = None
+    ) -> None:
+        framed = FramedSocket(socket)
+        await framed.open()
+        async with running(framed.beat(self._config.heartbeat_seconds)):
+            await self._serve(framed, peer, user_id=user_id)
+
+    async def _accept(self, request: web.Request, serve: Serve) -> web.StreamResponse:
+        return await accept(
+            request,
+            serve,
+            admit=self._admit,
+            user_id=self._user_id,
+            max_message_bytes=self._config.max_message_bytes,
+        )
 
     # Receivers
 
