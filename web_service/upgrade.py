@@ -68,12 +68,15 @@ class WebSocket(BaseProtocol):
                 yield cast("str | bytes", (await read()).data)
 
     async def send(self, messages: Sequence[Outgoing]) -> None:
-        if self.transport is None or self._is_closing:
-            return
-        self.transport.write(b"".join([_frame(message) for message in messages]))
+        self._write(messages)
+        with contextlib.suppress(ConnectionError):
+            await self._drain_helper()
+
+    def send_now(self, messages: Sequence[Outgoing]) -> bool:
         if self._paused:
-            with contextlib.suppress(ConnectionError):
-                await self._drain_helper()
+            return False
+        self._write(messages)
+        return True
 
     async def close(self, code: int, reason: str) -> None:
         transport = self.transport
@@ -122,6 +125,10 @@ class WebSocket(BaseProtocol):
             code = error.code if isinstance(error, WebSocketError) else WSCloseCode.INTERNAL_ERROR
             self._say_goodbye(code, "")
             self.transport.close()
+
+    def _write(self, messages: Sequence[Outgoing]) -> None:
+        if self.transport is not None and not self._is_closing:
+            self.transport.write(b"".join([_frame(message) for message in messages]))
 
     def _say_goodbye(self, code: int, reason: str) -> None:
         if self.transport is not None and not self._is_closing:

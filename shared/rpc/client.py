@@ -12,7 +12,6 @@ had been. What happens otherwise is in docs/reference/ddp-client.md.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -50,9 +49,6 @@ from shared.rpc.transport import (
 log = structlog.get_logger()
 
 Connect = Callable[[], Awaitable[Transport]]
-
-_GOODBYE_SECONDS = 1.0
-"""How long a slow server may hold up the end of a client."""
 
 
 class ClientConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,19 +115,18 @@ class Client:
         """Close the connection; calls in flight raise ``ConnectionLost``."""
         self._leave("the client was closed", keep_unsent=False)
         self._keeper.close()
+        if self._pump is not None:
+            self._pump.flush()  # the goodbye; a slow server must do without
+        self._login.cancel()
+        if self._running is not None:
+            self._running.cancel()
         try:
-            await self._say_goodbye()
+            if isinstance(error, asyncio.CancelledError):
+                await self._group.__aexit__(kind, error, traceback)
+            else:  # the caller's own error leaves as it is, not in an ExceptionGroup
+                await self._group.__aexit__(None, None, None)
         finally:
-            self._login.cancel()
-            if self._running is not None:
-                self._running.cancel()
-            try:
-                if isinstance(error, asyncio.CancelledError):
-                    await self._group.__aexit__(kind, error, traceback)
-                else:  # the caller's own error leaves as it is, not in an ExceptionGroup
-                    await self._group.__aexit__(None, None, None)
-            finally:
-                self._subscribing.end(ConnectionLost("the client was closed", may_have_run=False))
+            self._subscribing.end(ConnectionLost("the client was closed", may_have_run=False))
 
     # Its connection
 
@@ -241,7 +236,7 @@ class Client:
             timer = loop.call_later(deadline, self._time_out, call_id, name, deadline)
         try:
             if len(self._calls) == 1 and self._pump is not None:
-                await self._pump.flush()  # a call alone has nobody to share a packet with
+                self._pump.flush()  # a call alone has nobody to share a packet with
             else:
                 self._flush_soon()
             return await answer
@@ -333,12 +328,6 @@ class Client:
         if self._resume_timer is not None:
             self._resume_timer.cancel()
             self._resume_timer = None
-
-    async def _say_goodbye(self) -> None:
-        if self._pump is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_GOODBYE_SECONDS):
-                    await self._pump.flush()
 
     def _act_on_events(self) -> None:
         for event in self._protocol.events():

@@ -47,7 +47,7 @@ class Pump:
     """Moves texts and time between a session and a transport, until that is closed."""
 
     __slots__ = (
-        *("_close_with", "_group", "_is_sending", "_is_woken", "_marks", "_on_events"),
+        *("_close_with", "_group", "_is_woken", "_marks", "_on_events"),
         *("_on_flood", "_on_text", "_progress", "_sender", "_sending_bytes", "_session"),
         *("_timer", "_transport", "_waiters"),
     )
@@ -73,10 +73,9 @@ class Pump:
         self._on_text = on_text
         self._on_flood = on_flood
         self._marks = marks or Marks()
-        self._is_sending = False
         self._sending_bytes = 0
         self._is_woken = False
-        self._sender: asyncio.Task[None] | None = None
+        self._sender: asyncio.Task[None] | None = None  # while the other side is slow
         self._progress: asyncio.Event | None = None
         self._waiters = 0  # for progress
         self._close_with: tuple[int, str] | None = None
@@ -107,28 +106,22 @@ class Pump:
         """Have the session's texts sent, together with all others of this moment."""
         if self._is_woken or self._session is None or not self._session.has_texts_to_send:
             return
-        if self._is_sending:
+        if self._sender is not None:
             if self._waiting_bytes() > self._marks.limit:
                 self._give_up()
         elif self._group is not None:
             self._is_woken = True
-            self._sender = self._group.create_task(self._wake_up())
+            asyncio.get_running_loop().call_soon(self._wake_up)
 
-    async def flush(self) -> None:
-        """Send the session's texts now; returns at once if somebody is about it."""
-        if self._is_sending:
+    def flush(self) -> None:
+        """Send the session's texts now, or as soon as the other side takes them."""
+        if self._sender is not None or self._group is None:
             return
-        self._is_sending = True
-        try:
-            while self._session is not None and (texts := self._session.texts_to_send()):
-                self._sending_bytes = sum(map(len, texts))
-                await self._transport.send(texts)
-                self._made_progress()
-        finally:
-            self._is_sending = False
-            self._sending_bytes = 0
+        while self._session is not None and (texts := self._session.texts_to_send()):
+            if not self._transport.send_now(texts):
+                self._sender = self._group.create_task(self._send_slowly(texts))
+                break
             self._made_progress()
-            self.flush_soon()  # if we were cancelled, somebody else goes on
 
     @property
     def is_full(self) -> bool:
@@ -174,13 +167,26 @@ class Pump:
     async def _close(self, code: int, reason: str) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_TEXTS_SECONDS):
-                await self._until(lambda: not self._is_sending)
-                await self.flush()
+                await self._until(lambda: self._sender is None)
+                self.flush()
+                await self._until(lambda: self._sender is None)
         await self._transport.close(code, reason)
 
-    async def _wake_up(self) -> None:
+    def _wake_up(self) -> None:
         self._is_woken = False
-        await self.flush()
+        self.flush()
+
+    async def _send_slowly(self, texts: list[bytes]) -> None:
+        try:
+            while texts:
+                self._sending_bytes = sum(map(len, texts))
+                await self._transport.send(texts)
+                self._made_progress()
+                texts = [] if self._session is None else self._session.texts_to_send()
+        finally:
+            self._sender = None
+            self._sending_bytes = 0
+            self._made_progress()
 
     async def _receive_all(self, texts: AsyncIterator[str | bytes]) -> None:
         clock = asyncio.get_running_loop().time

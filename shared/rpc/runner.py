@@ -305,7 +305,7 @@ class SessionRunner:
                 await asyncio.sleep(0)
             call = following
         if self._pump is not None:
-            await self._pump.flush()
+            self._pump.flush()
         else:
             self._act_on_events()
 

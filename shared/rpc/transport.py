@@ -4,6 +4,7 @@ aiohttp's twin for browsers is in the web service.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -18,6 +19,9 @@ from shared.rpc.ddp.frames import Binary, Outgoing
 
 GOING_AWAY = 1001
 NORMAL_CLOSURE = 1000
+
+_MOST_UNWRITTEN_BYTES = 32_768
+"""As much as ``websockets`` lets wait to be written, before who sends has to wait, too."""
 
 
 class TransportConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +54,10 @@ class Transport(Protocol):
         iteration has ended, or is about to. Being cancelled ends only the wait: all texts
         are sent, or none.
         """
+        ...
+
+    def send_now(self, messages: Sequence[Outgoing]) -> bool:
+        """As :meth:`send`, if that need not wait; False if it might: nothing was sent."""
         ...
 
     async def close(self, code: int, reason: str) -> None:
@@ -87,6 +95,17 @@ class WebSocketTransport:
             return
 
     async def send(self, messages: Sequence[Outgoing]) -> None:
+        self._write(messages)
+        with contextlib.suppress(OSError, RuntimeError):  # it is being closed
+            await self._connection.drain()
+
+    def send_now(self, messages: Sequence[Outgoing]) -> bool:
+        if self._connection.transport.get_write_buffer_size() > _MOST_UNWRITTEN_BYTES:
+            return False
+        self._write(messages)
+        return True
+
+    def _write(self, messages: Sequence[Outgoing]) -> None:
         # connection.send() would write each message to the socket by itself; most of a small
         # message's cost is that write, and waking up the other side for it (measured:
         # 20 µs of 30). Hence the library's sans-IO protocol, and one write for all.
@@ -100,7 +119,6 @@ class WebSocketTransport:
                 else:
                     connection.protocol.send_text(message)
             connection.transport.write(b"".join(connection.protocol.data_to_send()))
-            await connection.drain()
         except (OSError, RuntimeError):
             # asyncio and uvloop say so in these ways when the socket has just been closed
             return

@@ -58,15 +58,16 @@ class PollingSession:
                 await self._something_came.wait()
 
     async def send(self, messages: Sequence[Outgoing]) -> None:
-        if self._is_closed:
-            return
-        texts = framing.only_texts(messages)
-        self._outgoing.extend(texts)
-        self._outgoing_bytes += sum(map(len, texts))
-        self._something_to_send.set()
+        self._put(messages)
         while self._outgoing_bytes > self._config.response_bytes and not self._is_closed:
             self._room_to_send.clear()
             await self._room_to_send.wait()
+
+    def send_now(self, messages: Sequence[Outgoing]) -> bool:
+        if self._outgoing_bytes > self._config.response_bytes:
+            return False
+        self._put(messages)
+        return True
 
     async def close(self, code: int, reason: str) -> None:
         if self._is_closed:
@@ -133,6 +134,13 @@ class PollingSession:
     @property
     def _is_closed(self) -> bool:
         return bool(self._close_frame)
+
+    def _put(self, messages: Sequence[Outgoing]) -> None:
+        if not self._is_closed:
+            texts = framing.only_texts(messages)
+            self._outgoing.extend(texts)
+            self._outgoing_bytes += sum(map(len, texts))
+            self._something_to_send.set()
 
     def _take(self) -> list[bytes]:
         """Waiting texts for one frame: at least one, and no more than a response should have."""

@@ -45,6 +45,9 @@ class FramedSocket:
     async def send(self, messages: Sequence[Outgoing]) -> None:
         await self._socket.send([framing.messages(framing.only_texts(messages))])
 
+    def send_now(self, messages: Sequence[Outgoing]) -> bool:
+        return self._socket.send_now([framing.messages(framing.only_texts(messages))])
+
     async def close(self, code: int, reason: str) -> None:
         if self._is_closed:
             return

@@ -149,6 +149,9 @@ async def test_cancelling_serve_closes_the_connection() -> None:
 
         async def send(self, texts: Any) -> None: ...
 
+        def send_now(self, texts: Any) -> bool:
+            return True
+
         async def close(self, code: int, reason: str) -> None:
             closed.append(code)
 
@@ -193,6 +196,9 @@ async def test_a_user_may_be_known_from_the_start() -> None:
                 yield text
 
         async def send(self, texts: Any) -> None: ...
+
+        def send_now(self, texts: Any) -> bool:
+            return True
 
         async def close(self, code: int, reason: str) -> None: ...
 
