@@ -21,7 +21,8 @@ from aiohttp.http import WS_KEY, WebSocketReader
 from aiohttp.streams import EofStream
 from typing_extensions import override
 
-from shared.rpc.ddp.frames import Binary, Outgoing
+from shared.rpc.ddp.frames import Outgoing
+from shared.rpc.websocket_frame import CLOSE, PONG, frame, message_frame
 
 _CLOSE_SECONDS = 2.0
 """How long the other side may take to agree that the connection is closed."""
@@ -112,7 +113,7 @@ class WebSocket(BaseProtocol):
         if self.transport is None:
             return
         if message.type is WSMsgType.PING and not self._is_closing:
-            self.transport.write(_header(WSMsgType.PONG, len(message.data)) + message.data)
+            self.transport.write(frame(PONG, message.data))
         elif message.type is WSMsgType.CLOSE:
             if not self._is_closing:
                 self._close_code = message.data
@@ -128,14 +129,14 @@ class WebSocket(BaseProtocol):
 
     def _write(self, messages: Sequence[Outgoing]) -> None:
         if self.transport is not None and not self._is_closing:
-            self.transport.write(b"".join([_frame(message) for message in messages]))
+            self.transport.write(b"".join([message_frame(message) for message in messages]))
 
     def _say_goodbye(self, code: int, reason: str) -> None:
         if self.transport is not None and not self._is_closing:
             self._is_closing = True
             short = reason.encode()[:_MAX_REASON_BYTES].decode(errors="ignore").encode()
             payload = struct.pack("!H", code) + short
-            self.transport.write(_header(WSMsgType.CLOSE, len(payload)) + payload)
+            self.transport.write(frame(CLOSE, payload))
 
 
 class _Inbox(WebSocketDataQueue):
@@ -231,18 +232,3 @@ def _welcome(key: str) -> bytes:
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: %b\r\n\r\n"
     ) % base64.b64encode(proof)
-
-
-def _frame(message: Outgoing) -> bytes:
-    if isinstance(message, Binary):
-        return _header(WSMsgType.BINARY, len(message.data)) + message.data
-    return _header(WSMsgType.TEXT, len(message)) + message
-
-
-def _header(kind: WSMsgType, length: int) -> bytes:
-    """RFC 6455 §5.2, of a whole message; a server does not mask."""
-    if length < 126:
-        return struct.pack("!BB", 0x80 | kind, length)
-    if length < 65_536:
-        return struct.pack("!BBH", 0x80 | kind, 126, length)
-    return struct.pack("!BBQ", 0x80 | kind, 127, length)
