@@ -30,8 +30,15 @@ export class Session {
     this.#become({ id, username: name, role, ...(limits ? { limits } : {}) });
   }
 
+  /** The server ends the connections of a login with it; ours leaves before. */
   async logout(): Promise<void> {
-    await this.#api.logout();
+    this.#ddp.close();
+    try {
+      await this.#api.logout();
+    } catch (error) {
+      this.#ddp.connect();
+      throw error;
+    }
     this.#become(null);
   }
 
