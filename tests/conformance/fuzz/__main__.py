@@ -87,7 +87,7 @@ def _line(name: str, figures: Figures, seconds: float) -> str:
     return _FORM.format(
         *(name, f"{figures.inputs:,}", f"{seconds:.0f}", f"{figures.inputs / seconds:,.0f}"),
         *(figures.crashes, f"{figures.longest:,} B", f"{figures.slowest / 1e6:.0f} ms"),
-        f"{figures.growth / 1e6:.0f} MB",
+        f"{figures.growth / 1e6:.1f} MB",
     )
 
 
