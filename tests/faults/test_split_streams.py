@@ -1,7 +1,7 @@
 """However the stream of bytes is cut into pieces, both ends make the same of it."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -40,6 +40,12 @@ async def websockets_server() -> AsyncIterator[int]:
         await ddp.close()
 
 
+def in_pieces(port: int, size: int) -> AbstractAsyncContextManager[Proxy]:
+    """A proxy that writes so many bytes at a time, both ways."""
+    line = Line(piece_bytes=size)
+    return Proxy(port, lambda _number: Plan(line, line)).listening()
+
+
 async def client_s_story(url: str) -> list[Any]:
     """What our client sees, in order."""
     story: list[Any] = []
@@ -70,8 +76,7 @@ async def test_every_fragmentation_gives_the_same_events(server: Any) -> None:
     async with server() as port:
         stories = []
         for size in PIECES:
-            line = Line(piece_bytes=size)
-            async with Proxy(port, lambda _n, line=line: Plan(line, line)).listening() as proxy:
+            async with in_pieces(port, size) as proxy:
                 stories.append((await client_s_story(proxy.url), await wire_s_story(proxy.url)))
     assert len(stories[0][0]) > 10
     assert all(story == stories[-1] for story in stories)
@@ -80,10 +85,9 @@ async def test_every_fragmentation_gives_the_same_events(server: Any) -> None:
 @pytest.mark.parametrize("server", [aiohttp_server, websockets_server])
 @pytest.mark.parametrize("size", [1_000, 30_011])
 async def test_a_long_message_in_pieces(server: Any, size: int) -> None:
-    line = Line(piece_bytes=size)
     async with (
         server() as port,
-        Proxy(port, lambda _n: Plan(line, line)).listening() as proxy,
+        in_pieces(port, size) as proxy,
         Client(proxy.url) as client,
     ):
         await client.connected()
