@@ -1,6 +1,5 @@
 """A subscriber that stops reading is closed at its limit; nobody else notices."""
 
-import asyncio
 import tracemalloc
 
 import pytest
