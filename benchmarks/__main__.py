@@ -7,9 +7,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from benchmarks import calls, pool, sessions, web
+from benchmarks import calls, codec, ddp, pool, sessions, web
 
-BENCHMARKS: dict[str, ModuleType] = {"calls": calls, "web": web, "pool": pool, "sessions": sessions}
+BENCHMARKS: dict[str, ModuleType] = {
+    "codec": codec,
+    "ddp": ddp,
+    "calls": calls,
+    "web": web,
+    "pool": pool,
+    "sessions": sessions,
+}
 
 
 def main() -> int:

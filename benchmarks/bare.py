@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from multiprocessing.connection import Connection
 
 import uvloop
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 
 Echo = Callable[[bytes], Awaitable[bytes]]
@@ -35,8 +35,8 @@ def _pipe_server(sock: socket.socket) -> None:
 
 
 @asynccontextmanager
-async def websocket_echo() -> AsyncIterator[Echo]:
-    """An echo by a server of the ``websockets`` library in another process, on uvloop."""
+async def websocket_to_echo() -> AsyncIterator[ClientConnection]:
+    """A connection to an echo of the ``websockets`` library in another process, on uvloop."""
     ours, theirs = _SPAWN.Pipe()
     server = _SPAWN.Process(target=_websocket_server, args=(theirs,), daemon=True)
     server.start()
@@ -45,17 +45,24 @@ async def websocket_echo() -> AsyncIterator[Echo]:
         async with connect(
             f"ws://127.0.0.1:{port}", compression=None, ping_interval=None, proxy=None
         ) as connection:
-
-            async def echo(data: bytes) -> bytes:
-                await connection.send(data)
-                answer = await connection.recv(decode=False)
-                assert isinstance(answer, bytes)
-                return answer
-
-            yield echo
+            yield connection
     finally:
         server.kill()
         server.join()
+
+
+@asynccontextmanager
+async def websocket_echo() -> AsyncIterator[Echo]:
+    """An echo over such a connection, one at a time."""
+    async with websocket_to_echo() as connection:
+
+        async def echo(data: bytes) -> bytes:
+            await connection.send(data)
+            answer = await connection.recv(decode=False)
+            assert isinstance(answer, bytes)
+            return answer
+
+        yield echo
 
 
 @asynccontextmanager

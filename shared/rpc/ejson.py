@@ -102,7 +102,7 @@ class Ejson:
         except TypeError:  # a date, bytes, …: what needs the longer way
             return self._dump(self.encode(value, blobs))
         # orjson writes NaN as null, and knows nothing of $escape
-        if b'"$' in text or b"null" in text:
+        if (b"$" in text and b'"$' in text) or b"null" in text:
             return self._dump(self.encode(value, blobs))
         return text
 
@@ -270,9 +270,10 @@ def clone(value: Any) -> Any:
 
 
 def _may_hold_forms(text: str | bytes) -> bool:
+    # one character is found fifty times as fast as two, and is mostly not there
     if isinstance(text, str):
-        return '"$' in text or '"\\u0024' in text
-    return b'"$' in text or b'"\\u0024' in text
+        return ("$" in text and '"$' in text) or ("\\" in text and '"\\u0024' in text)
+    return (b"$" in text and b'"$' in text) or (b"\\" in text and b'"\\u0024' in text)
 
 
 def _looks_like(forms: frozenset[str], value: dict[str, Any]) -> bool:
