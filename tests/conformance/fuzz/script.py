@@ -1,6 +1,7 @@
 """Inputs as scripts: one step per line, its first byte says which, the rest is its text."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from random import Random
 from typing import Any, Final, TypeVar
 
 from shared.rpc.ejson import UNDEFINED
@@ -46,6 +47,15 @@ class Step:
 
     def seconds(self) -> float:
         return self.number() / 4
+
+
+def drawn_lines(letters: bytes, count: int) -> list[bytes]:
+    """So many steps of these kinds, with numbers drawn at random, always the same."""
+    random = Random(count)
+    return [
+        bytes([letters[number % len(letters)], *(random.randrange(11, 123) for _ in range(9))])
+        for number in range(count)
+    ]
 
 
 Steps = Mapping[int, Callable[[Any, Step], None]]

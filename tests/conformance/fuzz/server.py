@@ -7,11 +7,13 @@ published; at the end, everything asked for must have been answered.
 
 import json
 from collections import Counter
+from itertools import product
 from typing import Any, Final
 
 from msgspec import Raw
 
 from shared.rpc.ddp import messages as m
+from shared.rpc.ddp.document import Document
 from shared.rpc.ddp.events import Closed, MethodCalled, SessionStarted, Subscribed, Unsubscribed
 from shared.rpc.ddp.heartbeat import HeartbeatConfig
 from shared.rpc.ddp.merge_box import Strategy
@@ -20,7 +22,7 @@ from shared.rpc.ejson import Ejson
 from shared.rpc.errors import EjsonError, MethodError
 from shared.rpc.object_id import OBJECT_ID
 from tests.conformance.fuzz.corpus import FROM_CLIENT
-from tests.conformance.fuzz.script import DOCUMENT_IDS, VALUES, Step, Steps, steps_of
+from tests.conformance.fuzz.script import DOCUMENT_IDS, VALUES, Step, Steps, drawn_lines, steps_of
 from tests.conformance.fuzz.view_model import Published, Seen
 
 _CONNECT = b"<" + FROM_CLIENT[0]
@@ -46,7 +48,7 @@ LINES: Final = [
     *(b"<" + text for text in FROM_CLIENT),
     *(_METHOD % (number, number) for number in range(3)),
     *_OPS,
-    *(op + bytes([at, 0, 0, at + 1, at, at]) for op in (b"a", b"c", b"d") for at in range(3)),
+    *drawn_lines(b"aaccvvd", 80),
     *(b"t\x04", b"tz", b"t\xff", b"g", b"x", b"X", b"e", b"E"),
 ]
 SEEDS: Final = [
@@ -56,6 +58,9 @@ SEEDS: Final = [
         [
             *(_CONNECT, b'<{"msg":"sub","id":"a","name":"items"}', b"u"),
             *(b'<{"msg":"sub","id":"b","name":"others"}', b"u"),
+            *(b"a" + bytes([sub, where, which]) for sub, where, which in product((0, 1), repeat=3)),
+            *drawn_lines(b"aacvd", 12),
+            *(b"v\0\0\0\1\0\3", b"v\1\0\0\1\1\3", b"c\0\0\0\1\0\x0c", b"c\1\0\0\1\1\x0c"),
             *(b"a\0\0\0\1\0\0", b"a\1\0\0\2\0\1\1\2", b"c\0\0\0\1\0\2", b"y", b"E", b"a\0\0\1"),
             *(b"e", b"q", b'<{"msg":"unsub","id":"a"}', b"d\1\0\0", b"R"),
         ]
@@ -64,11 +69,13 @@ SEEDS: Final = [
 ]
 
 _EJSON = Ejson([OBJECT_ID])
+_MAX_DOCUMENTS: Final = 7
 _CONFIG = ServerConfig(
     heartbeat=HeartbeatConfig(interval=5, timeout=5),
     connect_timeout=30,
     remembered_answers=3,
     remembered_bytes=200,
+    max_documents=_MAX_DOCUMENTS,
 )
 _METHODS: Final = frozenset({"echo", "slow"})
 _PUBLICATIONS: Final = frozenset({"items", "others"})
@@ -163,6 +170,9 @@ class _World:
     def change(self, step: Step) -> None:
         self._change("changed", step)
 
+    def replace(self, step: Step) -> None:
+        self._change("replaced", step)
+
     def take_back(self, step: Step) -> None:
         self._change("removed", step)
 
@@ -218,7 +228,9 @@ class _World:
             self._hear(json.loads(text, parse_constant=_no_constant))
         self.was_silent = self.closed
         if self.connected and not self.closed and not self.rerunning:
-            self.seen.check(self.published.documents)
+            documents = self.published.documents
+            self.seen.check({k: doc for k, doc in documents.items() if k[0] not in _STRATEGIES})
+            assert self.many.documents.keys() == {k for k in documents if k[0] == "multi"}
 
     def finish(self) -> None:
         """Let everything end; then all that was asked for must have been answered."""
@@ -282,19 +294,27 @@ class _World:
             return
         sub, collection = step.one_of(self.subs), step.one_of(_COLLECTIONS)
         document_id = step.one_of(DOCUMENT_IDS)
-        fields = {} if kind == "removed" else step.fields()
-        arguments = [collection, document_id, *([] if kind == "removed" else [fields])]
+        fields: dict[str, Any] | Document = step.fields()
+        if kind == "replaced" or (kind == "added" and step.number() % 2):
+            fields = Document(fields)
+        more = [] if kind == "removed" else [fields]
+        published = self.published
+        held = published.has(sub, collection, document_id)
         try:
-            getattr(self.session.view, kind)(sub, *arguments)
+            getattr(self.session.view, kind)(sub, collection, document_id, *more)
         except EjsonError:
             assert VALUES[-1] in fields.values()
-            return
         except LookupError:
             assert kind != "added"
-            assert collection == "multi" or not self.published.has(sub, collection, document_id)
-            return
-        if collection not in _STRATEGIES:
-            getattr(self.published, kind)(sub, *arguments)
+            assert not held
+        except MethodError as error:
+            assert (kind, error.error) == ("added", "too-many-documents")
+            assert not held
+            assert published.held == _MAX_DOCUMENTS
+        else:
+            if collection != "events" and (kind == "added" or held):
+                getattr(published, kind)(sub, collection, document_id, *more)
+            assert published.held <= _MAX_DOCUMENTS
 
     def _hear(self, message: dict[str, Any]) -> None:
         match message:
@@ -363,6 +383,7 @@ _STEPS: Steps = {
     ord("p"): _World.end_publisher,
     ord("a"): _World.publish,
     ord("c"): _World.change,
+    ord("v"): _World.replace,
     ord("d"): _World.take_back,
     ord("y"): _World.ready,
     ord("q"): _World.stop,

@@ -15,6 +15,11 @@ class Published:
         self._owners: dict[tuple[str, str], list[Hashable]] = {}
         self._claims: dict[tuple[str, str], Claims] = {}
 
+    @property
+    def held(self) -> int:
+        """How many documents its subscriptions have, one that two of them have twice."""
+        return sum(map(len, self._owners.values()))
+
     def has(self, sub: Hashable, collection: str, document_id: str) -> bool:
         return sub in self._owners.get((collection, document_id), ())
 
@@ -44,6 +49,14 @@ class Published:
                 mine.append((sub, value))
             elif places:
                 del mine[places[0]]
+
+    def replaced(
+        self, sub: Hashable, collection: str, document_id: str, fields: Mapping[str, Any]
+    ) -> None:
+        claims = self._claims[collection, document_id]
+        mine = {name for name, all_ in claims.items() if any(owner is sub for owner, _ in all_)}
+        gone = dict.fromkeys(mine - set(fields), UNDEFINED)
+        self.changed(sub, collection, document_id, {**fields, **gone})
 
     def removed(self, sub: Hashable, collection: str, document_id: str) -> None:
         key = collection, document_id
