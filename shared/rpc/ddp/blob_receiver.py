@@ -77,14 +77,17 @@ class BlobReceiver:
             FrameError: one of them is not there, or not whole.
             BlobRefused: one of them was over a limit; the others are dropped too.
         """
-        claimed = []
-        for blob_id in ids:
-            claimed.append(self._find(blob_id))
-            del self._blobs[blob_id]
-        if any(blob.is_refused for blob in claimed):
-            self.held_bytes -= sum(blob.cost for blob in claimed)
+        claimed = {blob_id: self._find(blob_id) for blob_id in ids}
+        if len(claimed) < len(ids):
+            raise FrameError("a text has a blob twice")
+        if any(blob.is_refused for blob in claimed.values()):
+            for blob_id in claimed:
+                self._forget(blob_id)
             raise BlobRefused
-        return [blob.content() for blob in claimed]
+        contents = [blob.content() for blob in claimed.values()]
+        for blob_id in claimed:
+            del self._blobs[blob_id]
+        return contents
 
     def release(self, cost: int) -> None:
         """Claimed blobs of this :func:`cost` are done with."""

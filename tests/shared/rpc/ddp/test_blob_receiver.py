@@ -138,7 +138,8 @@ def test_what_is_out_of_place(
     [
         ([], [1], "blob 1 is not there"),
         ([Blob(1, 2), chunk(1, b"x")], [1], "blob 1 is not whole"),
-        ([Blob(1, 0)], [1, 1], "blob 1 is not there"),
+        ([Blob(1, 0)], [1, 2], "blob 2 is not there"),
+        ([Blob(1, 0)], [1, 1], "a text has a blob twice"),
     ],
 )
 def test_what_can_not_be_claimed(
@@ -148,6 +149,8 @@ def test_what_can_not_be_claimed(
         receiver.receive(frame)
     with pytest.raises(FrameError, match=reason):
         receiver.claim(ids)
+    receiver.connection_made()
+    assert receiver.held_bytes == 0
 
 
 def test_another_connection_begins_anew_but_what_is_claimed_counts(receiver: BlobReceiver) -> None:
