@@ -50,7 +50,7 @@ def nothing(*_arguments: Any, **_named: Any) -> Any:
     ("target", "owner", "method"),
     [
         (server, Answers, "answer"),
-        (server, Answers, "begin"),
+        (server, Answers, "end_write"),
         (server, MergeBox, "leave"),
         (client, ClientSession, "forget"),
         (client, LocalCollections, "removed"),
@@ -90,10 +90,10 @@ def test_the_command() -> None:
 
 
 def test_a_session_that_never_ends_does_not_grow() -> None:
+    config = ServerConfig(replay_bytes=20_000, remembered_bytes=20_000, remembered_answers=100)
     session = ServerSession(
-        "S", methods={"echo"}, publications={"items"}, ejson=Ejson(), config=ServerConfig(), now=0
+        "S", methods={"echo"}, publications={"items"}, ejson=Ejson(), config=config, now=0
     )
-    session.receive(FROM_CLIENT[0], 0)
     lines = [text for text in FROM_CLIENT if b"disconnect" not in text]
     mutator, random = Mutator(1, lines, 2_000), Random(1)
     sizes = []

@@ -24,6 +24,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from shared.rpc.client import Client
+from shared.rpc.ddp.config import ServerConfig
 from shared.rpc.server import MethodContext, Server, Subscription
 from shared.rpc.transport import WebSocketTransport, peer_of
 from tests.support.ddp import CONNECT
@@ -83,9 +84,11 @@ class SlowReader:
 
 
 @asynccontextmanager
-async def serving(close_timeout: float = 6.0) -> AsyncIterator[tuple[str, Server]]:
+async def serving(
+    close_timeout: float = 6.0, config: ServerConfig | None = None
+) -> AsyncIterator[tuple[str, Server]]:
     """A server in this process, and its address."""
-    ddp = Server({"echo": echo}, {"flood": flood})
+    ddp = Server({"echo": echo}, {"flood": flood}, config=config)
 
     async def handle(connection: ServerConnection) -> None:
         await ddp.serve(WebSocketTransport(connection, close_timeout), peer_of(connection))

@@ -2,22 +2,20 @@
 
 import tracemalloc
 
-import pytest
 from structlog.testing import capture_logs
 
-from shared.rpc import connection
 from shared.rpc.client import Client
+from shared.rpc.ddp.config import ServerConfig
 from tests.faults.slow_readers import SlowReader, serving
 from tests.support.waiting import eventually
 
-LIMIT = 2_000_000
+CONFIG = ServerConfig(outbox_limit=2_000_000)
 MEGABYTES_A_SECOND = 100.0
 
 
-async def test_a_subscriber_that_stops_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "MAX_BACKLOG_BYTES", LIMIT)
+async def test_a_subscriber_that_stops_reading() -> None:
     async with (
-        serving() as (url, _ddp),
+        serving(config=CONFIG) as (url, _ddp),
         Client(url) as other,
         SlowReader.to(url, MEGABYTES_A_SECOND) as reader,
     ):
@@ -35,15 +33,14 @@ async def test_a_subscriber_that_stops_reading(monkeypatch: pytest.MonkeyPatch) 
             tracemalloc.stop()
         assert [entry["event"] for entry in logs] == ["rpc.reader_too_slow"]
         assert answers > 10
-        assert peak < 3 * LIMIT
+        assert peak < 3 * CONFIG.outbox_limit
         assert await reader.end() == (1008, "reading too slowly")
         assert await other.call("echo", "still there") == "still there"
 
 
-async def test_one_that_never_reads_again_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "MAX_BACKLOG_BYTES", LIMIT)
+async def test_one_that_never_reads_again_is_cut() -> None:
     async with (
-        serving(close_timeout=0.05) as (url, ddp),
+        serving(close_timeout=0.05, config=CONFIG) as (url, ddp),
         SlowReader.to(url, MEGABYTES_A_SECOND) as reader,
     ):
         reader.stop_reading()

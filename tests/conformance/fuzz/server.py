@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from shared.rpc.ddp import messages as m
 from shared.rpc.ddp.document import Document
-from shared.rpc.ddp.events import Closed, MethodCalled, SessionStarted, Subscribed, Unsubscribed
+from shared.rpc.ddp.events import Closed, Dropped, MethodCalled, Subscribed, Unsubscribed
 from shared.rpc.ddp.heartbeat import HeartbeatConfig
 from shared.rpc.ddp.merge_box import Strategy
 from shared.rpc.ddp.server import ServerConfig, ServerSession
@@ -72,7 +72,6 @@ _EJSON = Ejson([OBJECT_ID])
 _MAX_DOCUMENTS: Final = 7
 _CONFIG = ServerConfig(
     heartbeat=HeartbeatConfig(interval=5, timeout=5),
-    connect_timeout=30,
     remembered_answers=3,
     remembered_bytes=200,
     max_documents=_MAX_DOCUMENTS,
@@ -114,7 +113,7 @@ class _World:
             now=0.0,
             strategies=_STRATEGIES,
         )
-        self.connected = self.closed = self.was_silent = self.rerunning = False
+        self.closed = self.was_silent = self.rerunning = False
         self.calls: list[MethodCalled] = []
         self.writes: list[MethodCalled] = []
         self.subs: list[Subscribed] = []
@@ -128,7 +127,7 @@ class _World:
 
     def receive(self, step: Step) -> None:
         text = step.text
-        if self.connected and not self.closed:
+        if not self.closed:
             self._note(text)
         self.session.receive(text, self.now)
 
@@ -192,7 +191,7 @@ class _World:
             self.session.start_universal("u0")
 
     def begin_rerun(self, step: Step) -> None:
-        if self.connected and not self.closed:
+        if not self.closed:
             self.published.clear()
             self.subs = self.session.view.begin_rerun()
             self.publishers += self.subs
@@ -227,7 +226,7 @@ class _World:
         for text in texts:
             self._hear(json.loads(text, parse_constant=_no_constant))
         self.was_silent = self.closed
-        if self.connected and not self.closed and not self.rerunning:
+        if not self.closed and not self.rerunning:
             documents = self.published.documents
             self.seen.check({k: doc for k, doc in documents.items() if k[0] not in _STRATEGIES})
             assert self.many.documents.keys() == {k for k in documents if k[0] == "multi"}
@@ -239,7 +238,7 @@ class _World:
             for end in ends:
                 end(self, Step(b""))
                 self.look()
-        if self.connected and not self.closed:
+        if not self.closed:
             for (kind, name), times in self.asked.items():
                 if kind == "method":
                     assert self.told["result", name] == times, f"results of {name!r}"
@@ -267,9 +266,6 @@ class _World:
     def _act(self, event: Any) -> None:
         assert not self.closed, "an event after the last"
         match event:
-            case SessionStarted():
-                assert not self.connected
-                self.connected = True
             case MethodCalled():
                 assert event.name in _METHODS
                 assert all(call.id != event.id for call in self.calls), "runs twice at a time"
@@ -280,6 +276,8 @@ class _World:
                 self.publishers.append(event)
             case Unsubscribed():
                 self._left(event.subscription)
+            case Dropped():
+                assert self.now > 0
             case Closed():
                 self.closed = True
 
