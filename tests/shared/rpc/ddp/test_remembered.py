@@ -44,6 +44,13 @@ def test_a_large_one_costs_the_others_nothing() -> None:
     assert [known(remembered, name) for name in "ab"] == [True, False]
 
 
+def test_a_large_one_is_remembered_as_long_as_the_others() -> None:
+    remembered = Remembered(max_count=3, max_bytes=10_000)
+    for method_id, size in (("a", 300), ("b", 300), ("c", 300), ("large", 20_000)):
+        add(remembered, method_id, size)
+    assert [known(remembered, name) for name in ("a", "b", "large")] == [None, True, False]
+
+
 def test_an_id_that_is_used_anew_counts_once() -> None:
     remembered = Remembered(max_count=10, max_bytes=1000)
     for size in (300, 2000, 400):
