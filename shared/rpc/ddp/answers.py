@@ -66,9 +66,9 @@ class Answers:
         """An expected method has begun."""
         self._running[handler.id].handler = handler
 
-    def drop(self, method_id: str) -> None:
-        """An expected method does not exist; no answer is due from here."""
-        del self._running[method_id]
+    def drop(self, method_id: str) -> int:
+        """An expected method does not exist; returns how often it must be answered."""
+        return self._running.pop(method_id).times
 
     def resumed(self) -> None:
         """The session goes on over another connection, and nothing that was sent is lost.

@@ -147,11 +147,11 @@ class Requests:
 
     def _begin_method(self, method: QueuedMethod) -> None:
         if method.name not in self._methods:
-            self.answers.drop(method.id)
+            times = self.answers.drop(method.id)
             updated, result = failed(
                 method.id, MethodError(404, f"Method '{method.name}' not found")
             )
-            self._send(result, updated)  # Meteor's order for this one case
+            self._send(*(result, updated) * times)  # Meteor's order for this one case
             return
         try:
             params = self._ejson.loads(method.params)

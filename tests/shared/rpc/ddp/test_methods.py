@@ -80,6 +80,17 @@ def test_unknown_method(name: str) -> None:
     ]
 
 
+def test_an_unknown_method_that_waits_is_answered_as_often_as_it_was_asked_for() -> None:
+    wire = Wire()
+    blocking = wire.call()
+    unknown = {"msg": "method", "id": "2", "method": "nope"}
+    assert wire.send(unknown, unknown) == []
+    wire.session.method_done(blocking, None)
+    _, _, result, updated, *again = wire.sent()
+    assert '"error":404' in result
+    assert again == [result, updated]
+
+
 def test_bad_ejson_in_params_is_a_400_and_the_session_lives() -> None:
     wire = Wire()
     updated, result = wire.send(
