@@ -76,6 +76,8 @@ class LocalCollections:
         """Take in what the server says; what makes no sense is ignored."""
         try:
             document_id = self._ids.from_wire(message.id)
+            if isinstance(document_id, (dict, list)):
+                return None  # no key of a dict; no server of ours sends such an id
             match message:
                 case m.Removed():
                     return self._removed(message.collection, document_id)

@@ -291,6 +291,7 @@ def test_what_a_client_ignores() -> None:
         "[]",
         '{"msg":"new-in-ddp-2"}',
         '{"msg":"added"}',
+        '{"msg":"added","collection":"items","id":"~[1]"}',
         b"\x00",
     ]
     assert wire.got(*garbage, '{"msg":"result","id":5}', '{"msg":"connected","session":"T"}') == []
