@@ -13,6 +13,8 @@ from shared.rpc.ddp.client import ClientSession
 from shared.rpc.ddp.events import MethodCalled, Subscribed
 from shared.rpc.ddp.local import LocalCollections
 from shared.rpc.ddp.merge_box import MergeBox
+from shared.rpc.ddp.outstanding import Outstanding
+from shared.rpc.ddp.remembered import Remembered
 from shared.rpc.ddp.server import ServerConfig, ServerSession
 from shared.rpc.ejson import Ejson
 from tests.conformance.fuzz import client, link, plain, server, texts
@@ -50,11 +52,18 @@ def nothing(*_arguments: Any, **_named: Any) -> Any:
     ("target", "owner", "method"),
     [
         (server, Answers, "answer"),
+        (server, Answers, "begin"),
         (server, Answers, "end_write"),
+        (server, Answers, "resumed"),
+        (server, Remembered, "add"),
         (server, MergeBox, "leave"),
         (client, ClientSession, "forget"),
-        (client, LocalCollections, "removed"),
-        (link, LocalCollections, "show"),
+        (client, LocalCollections, "apply"),
+        (client, Outstanding, "withdraw"),
+        (link, LocalCollections, "begin_anew"),
+        (link, Answers, "end_write"),
+        (link, Outstanding, "unanswered"),
+        (link, Remembered, "add"),
         (link, ServerSession, "unblock"),
         (link, MergeBox, "changed"),
     ],
