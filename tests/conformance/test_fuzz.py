@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from shared.rpc.ddp.answers import Answers
+from shared.rpc.ddp.blob_receiver import BlobReceiver
+from shared.rpc.ddp.blob_sender import BlobSender
 from shared.rpc.ddp.client import ClientSession
 from shared.rpc.ddp.events import MethodCalled, Subscribed
 from shared.rpc.ddp.local import LocalCollections
@@ -17,7 +19,7 @@ from shared.rpc.ddp.outstanding import Outstanding
 from shared.rpc.ddp.remembered import Remembered
 from shared.rpc.ddp.server import ServerConfig, ServerSession
 from shared.rpc.ejson import Ejson
-from tests.conformance.fuzz import client, link, plain, server, texts
+from tests.conformance.fuzz import blobs, client, link, plain, server, texts
 from tests.conformance.fuzz.corpus import FROM_CLIENT
 from tests.conformance.fuzz.mutation import Mutator
 from tests.conformance.fuzz.watch import Watch, read
@@ -38,7 +40,7 @@ def run(target: ModuleType, folder: Path, inputs: int = INPUTS) -> None:
     )
 
 
-@pytest.mark.parametrize("target", [texts, server, client, link], ids=lambda t: t.__name__)
+@pytest.mark.parametrize("target", [texts, server, client, link, blobs], ids=lambda t: t.__name__)
 def test_no_input_breaks_a_rule(target: ModuleType, tmp_path: Path) -> None:
     run(target, tmp_path)
     assert read(tmp_path / "figures").inputs == INPUTS
@@ -66,6 +68,9 @@ def nothing(*_arguments: Any, **_named: Any) -> Any:
         (link, Remembered, "add"),
         (link, ServerSession, "unblock"),
         (link, MergeBox, "changed"),
+        (blobs, BlobReceiver, "release"),
+        (blobs, BlobReceiver, "connection_made"),
+        (blobs, BlobSender, "granted"),
     ],
     ids=lambda value: getattr(value, "__name__", value),
 )

@@ -13,14 +13,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from tests.conformance.fuzz import client, guided, link, plain, server, texts
+from tests.conformance.fuzz import blobs, client, guided, link, plain, server, texts
 from tests.conformance.fuzz.watch import Figures, read
 
 TARGETS: Final[dict[str, tuple[ModuleType, float]]] = {
     "texts": (texts, 0.4),
-    "server": (server, 0.3),
+    "server": (server, 0.2),
     "client": (client, 0.15),
     "link": (link, 0.15),
+    "blobs": (blobs, 0.1),
 }
 """Each with its share of the inputs."""
 
