@@ -114,6 +114,8 @@ class Subscription:
     stays, and is cancelled when the subscription ends. After the end, all is ignored.
     """
 
+    __slots__ = ("_host", "_is_stopped", "_on_stop", "_subscribed", "session", "user_id")
+
     def __init__(self, host: Host, subscribed: Subscribed) -> None:
         self._host = host
         self._subscribed = subscribed

@@ -6,6 +6,7 @@ aiohttp's twin for browsers is in the web service.
 import asyncio
 import contextlib
 import os
+import sys
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -170,7 +171,7 @@ def headers_of(items: Iterable[tuple[str, str]]) -> Mapping[str, str]:
     """
     found: dict[str, str] = {}
     for name, value in items:
-        lower = name.lower()
+        lower = sys.intern(name.lower())  # the same for all, and each session keeps them
         separator = "; " if lower == "cookie" else ", "
         found[lower] = f"{found[lower]}{separator}{value}" if lower in found else value
     return found

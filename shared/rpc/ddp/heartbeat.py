@@ -19,6 +19,8 @@ class HeartbeatConfig(msgspec.Struct, frozen=True, kw_only=True):
 class Heartbeat:
     """Says when to ping and when to give up; time is an argument."""
 
+    __slots__ = ("_config", "_deadline", "_next_tick", "_seen")
+
     def __init__(self, config: HeartbeatConfig) -> None:
         self._config = config
         self._next_tick: float | None = None

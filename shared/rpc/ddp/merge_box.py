@@ -43,6 +43,8 @@ _Known = MergedCollection | CountedCollection
 class MergeBox:
     """The documents of one session. Subscriptions are told apart by identity or value."""
 
+    __slots__ = ("_held", "_held_count", "_is_rerun", "_known", "_max_documents", "_strategies")
+
     def __init__(
         self,
         strategies: Mapping[str, Strategy] | None = None,

@@ -22,6 +22,11 @@ class View:
     publisher may not have noticed yet.
     """
 
+    __slots__ = (
+        *("_before_rerun", "_box", "_ejson", "_held_ends", "_ids", "_max_documents", "_ready"),
+        *("_send", "_strategies", "_subscriptions", "_universal"),
+    )
+
     def __init__(
         self,
         ejson: Ejson,
