@@ -97,6 +97,8 @@ class Pump:
                 await self._receive_all(aiter(self._transport) if texts is None else texts)
             finally:
                 self._group = None
+                self._session = None
+                self._made_progress()  # who waits for room must not do so for ever
                 if self._sender is not None:
                     self._sender.cancel()
                 if self._timer is not None:

@@ -239,6 +239,24 @@ async def test_a_pump_that_waits_can_still_be_let_go() -> None:
     assert len(echo.received) == 2  # what came behind is not the session's any more
 
 
+async def test_nobody_waits_for_a_pump_whose_transport_is_gone() -> None:
+    """Its session goes on over another one, which does not tell those who waited here."""
+    pipe, echo = Slow(), Echo()
+    pump = Pump(echo, pipe, lambda: None, marks=Marks(high=1, low=0, limit=1000))
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(pump.run())
+        echo.outgoing.append(b"first")
+        pump.flush_soon()
+        await eventually(lambda: pipe.sent)
+        echo.outgoing.append(b"second")
+        method = group.create_task(pump.room())
+        pipe.inbox.put_nowait(None)
+        await running
+        async with asyncio.timeout(5):
+            await method
+    assert echo.outgoing == [b"second"]
+
+
 async def test_at_the_limit_a_reader_is_waited_for_and_above_it_given_up() -> None:
     pipe, echo = Slow(), Echo()
     flooded: list[int] = []
