@@ -202,9 +202,10 @@ class _World:
 
     def look(self) -> None:
         """Act on events, read what is sent, and compare."""
-        for event in self.session.events():
-            assert not self.is_closed, "an event after the last"
-            self._act(event)
+        while events := self.session.events():
+            for event in events:
+                assert not self.is_closed, "an event after the last"
+                self._act(event)
         if self.is_attached and (self.pace < 2 or self.is_closed):
             while texts := self.session.texts_to_send():
                 self.reader.sent(texts, self.now)
