@@ -40,7 +40,7 @@ class ServerSession:
     __slots__ = (
         *("_answers", "_config", "_events", "_grow_older_at", "_heartbeat", "_idle_at"),
         *("_idle_seconds", "_is_attached", "_is_left", "_is_open", "_look_at", "_outbox"),
-        *("_pinged_at", "_requests"),
+        *("_pings", "_pongs", "_proof", "_requests"),
         *("id", "version", "view"),
     )
 
@@ -85,7 +85,8 @@ class ServerSession:
             send=self._send,
             event=self._events.append,
         )
-        self._pinged_at: int | None = None  # the last text before the ping, while it is open
+        self._pings = self._pongs = 0  # on this connection
+        self._proof: tuple[int, int] | None = None  # that many pongs show that so many arrived
         self._idle_seconds = config.idle_timeout or math.inf
         self._idle_at = self._grow_older_at = self._look_at = now
         self._outbox.put(m.encode(m.Connected(session_id)))
@@ -152,7 +153,9 @@ class ServerSession:
             self._events.append(Dropped(NORMAL_CLOSURE, "Normal closure"))
             return
         if self._heartbeat.tick(now):
-            self._pinged_at = self._outbox.last_number
+            self._pings += 1
+            if self._proof is None:
+                self._proof = self._pings, self._outbox.last_number
             self._outbox.put_control(_PING)
         if now >= self._grow_older_at:
             self._outbox.grow_older()
@@ -263,7 +266,8 @@ class ServerSession:
     def _begin_to_watch(self, now: float) -> None:
         if self.version != "pre1":
             self._heartbeat.start(now)
-        self._pinged_at = None
+        self._pings = self._pongs = 0
+        self._proof = None
         self._grow_older_at = now + self._seconds_to_miss()
         self._idle_at = now + self._idle_seconds
         self._look_at = min(self._grow_older_at, self._idle_at)
@@ -303,10 +307,14 @@ class ServerSession:
             self.close(POLICY_VIOLATION, "too many messages wait")
 
     def _acknowledge(self) -> None:
-        """What was sent before a ping had arrived when its pong was sent."""
-        if self._pinged_at is not None:
-            self._outbox.acknowledge(self._pinged_at)
-            self._pinged_at = None
+        """What was sent before a ping had arrived when its pong was sent.
+
+        A pong may be of a ping before the last, if other messages came in between.
+        """
+        self._pongs = min(self._pongs + 1, self._pings)
+        if self._proof is not None and self._pongs >= self._proof[0]:
+            self._outbox.acknowledge(self._proof[1])
+            self._proof = None
 
     def _refuse(self, text: str | bytes) -> None:
         """Answer a text that is none of the messages a client may send."""

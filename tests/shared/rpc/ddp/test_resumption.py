@@ -81,6 +81,19 @@ def test_a_pong_shows_what_need_not_be_kept() -> None:
     assert wire.sent() == [WELCOME, '{"msg":"nosub","id":"late"}']
 
 
+def test_a_pong_shows_nothing_of_what_was_sent_after_its_ping() -> None:
+    wire = Wire(heartbeat=HeartbeatConfig(interval=10, timeout=10))
+    wire.session.handle_timer(11)
+    assert wire.sent() == ['{"msg":"ping"}']
+    wire.send({"msg": "unsub", "id": "x"})  # so it is alive, but slow to read
+    wire.session.handle_timer(21)
+    wire.session.handle_timer(31)
+    assert wire.sent() == ['{"msg":"ping"}']
+    wire.send({"msg": "pong"})  # of the first one
+    assert wire.come_back(received=1)
+    assert wire.sent() == [WELCOME, '{"msg":"nosub","id":"x"}']
+
+
 def test_what_nobody_can_still_miss_is_not_kept() -> None:
     wire = Wire(heartbeat=HeartbeatConfig(interval=0), resume_timeout=5)
     assert wire.session.next_timer() == 20
