@@ -33,6 +33,8 @@ from shared.ops.metrics import new_registry, watch_loop_lag
 from shared.ops.signals import stop_on_signals
 from shared.ops.version import VERSION
 from shared.rpc.addresses import AddressLimit
+from shared.rpc.ddp import tandem
+from shared.rpc.ddp.blob_receiver import BlobLimits
 from shared.rpc.ddp.heartbeat import HeartbeatConfig
 from shared.rpc.object_id import OBJECT_ID
 from shared.rpc.server import Server, ServerConfig
@@ -164,6 +166,7 @@ def _watch_pool(pool: Pool, registry: CollectorRegistry) -> None:
 
 def _server_config(settings: RpcSettings) -> ServerConfig:
     return ServerConfig(
+        versions=tandem.VERSIONS,
         heartbeat=HeartbeatConfig(
             interval=settings.heartbeat_seconds, timeout=settings.heartbeat_timeout_seconds
         ),
@@ -179,6 +182,10 @@ def _server_config(settings: RpcSettings) -> ServerConfig:
         outbox_high=settings.outbox_high_kilobytes * 1_000,
         outbox_low=settings.outbox_low_kilobytes * 1_000,
         outbox_limit=settings.outbox_limit_megabytes * 1_000_000,
+        blobs=BlobLimits(
+            max_blob_bytes=settings.max_blob_megabytes * 1_000_000,
+            max_held_bytes=settings.max_blobs_megabytes * 1_000_000,
+        ),
     )
 
 

@@ -4,7 +4,7 @@ Methods ``jobs.call``, ``jobs.cancelCall`` and ``jobs.hint``; publication
 ``calls.progress``. A session that ends takes its calls with it: their children are killed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from jobs_service.executor import Executor, Outcome, Request
 from jobs_service.pool.pool import Pool
-from shared.rpc.calls import LongCalls
+from shared.rpc.calls import LongCalls, Report
 from shared.rpc.errors import MethodError
 from shared.rpc.server import Method, MethodContext, Publication
 
@@ -33,10 +33,13 @@ class CallRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     type: str
     params: dict[str, Any] = {}
     id: str = ""
-    """The caller's name for this call, for its progress and to cancel it."""
+    """The caller's name for this call, for its progress and to cancel it in version 1."""
     owner: ObjectIdText | None = None
     deadline_ms: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    """How long the caller will wait from now on, for the line and the run together."""
+    """How long the caller will wait from now on, for the line and the run together.
+
+    In ``tandem1`` the method itself says so, and this counts only with an ``id``.
+    """
 
 
 class Calls:
@@ -68,17 +71,17 @@ class Calls:
         request = Request(
             type=call.type,
             params=call.params,
-            run_id=call.id or "call",
+            run_id=call.id or f"call {context.call_id}",
             owner=None if call.owner is None else ObjectId(call.owner),
         )
+
+        def run(report: Report) -> Awaitable[Outcome]:
+            return self._executor.run(request, lambda p: report(p.done, p.total, p.note))
+
+        if context.is_cancellable and not call.id:
+            return _answer(await run(context.progress))
         seconds = None if call.deadline_ms is None else call.deadline_ms / 1000
-        outcome = await self._long_calls.run(
-            context.session,
-            call.id,
-            seconds,
-            lambda report: self._executor.run(request, lambda p: report(p.done, p.total, p.note)),
-        )
-        return _answer(outcome)
+        return _answer(await self._long_calls.run(context.session, call.id, seconds, run))
 
     async def _hint(self, _context: MethodContext) -> None:
         """A durable job was submitted: look now, before the change stream tells."""

@@ -164,6 +164,10 @@ class RpcSettings(_Section, frozen=True, kw_only=True):
     max_message_megabytes: Megabytes = 16
     max_connections_per_address: Annotated[int, Meta(ge=0)] = 1_000
     """Live connections of one address, which may be of many people; 0 is no limit."""
+    max_blob_megabytes: Megabytes = 128
+    """Of one blob: bytes that a service sends another beside a message."""
+    max_blobs_megabytes: Megabytes = 256
+    """Of all blobs that one session holds, and of those that wait to be sent."""
     max_documents: Annotated[int, Meta(ge=1)] = 10_000
     """How many documents the subscriptions of a session may have."""
     max_nesting_depth: Annotated[int, Meta(ge=8, le=500)] = 100

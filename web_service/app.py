@@ -29,6 +29,8 @@ from shared.ops.signals import stop_on_signals
 from shared.ops.version import VERSION
 from shared.rpc.addresses import AddressLimit
 from shared.rpc.client import Client, ClientConfig
+from shared.rpc.ddp import tandem
+from shared.rpc.ddp.blob_receiver import BlobLimits
 from shared.rpc.ddp.client import ClientSessionConfig
 from shared.rpc.ddp.heartbeat import HeartbeatConfig
 from shared.rpc.object_id import OBJECT_ID
@@ -236,7 +238,14 @@ def _client(settings: Settings, url: str) -> Client:
         headers={"Authorization": f"Bearer {token}"} if token else None,
         custom_types=[OBJECT_ID],
         config=ClientConfig(
-            session=ClientSessionConfig(heartbeat=_heartbeat(settings.rpc)),
+            session=ClientSessionConfig(
+                heartbeat=_heartbeat(settings.rpc),
+                versions=tandem.VERSIONS,
+                blobs=BlobLimits(
+                    max_blob_bytes=settings.rpc.max_blob_megabytes * 1_000_000,
+                    max_held_bytes=settings.rpc.max_blobs_megabytes * 1_000_000,
+                ),
+            ),
             transport=TransportConfig(
                 max_message_bytes=settings.rpc.max_message_megabytes * 1_000_000
             ),

@@ -6,10 +6,8 @@ job and returns at once, also while every jobs service is down.
 
 import asyncio
 import contextlib
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import count
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -20,17 +18,15 @@ from shared.contracts.files import file_ids_in
 from shared.models.file_store import FileStore
 from shared.models.job_store import JobStore
 from shared.models.jobs import Job, NewJob
+from shared.rpc.calling import OnProgress
 from shared.rpc.client import Client
 from shared.rpc.errors import CallTimeout, ConnectionLost, EjsonError, MethodError
 
 Result = TypeVar("Result")
 
-OnProgress = Callable[[Mapping[str, Any]], None]
-"""Is given ``{"done": number, "total": number | None, "note": text}``."""
-
 _UNREACHABLE = "The jobs service can't be reached just now."
+_TOO_LATE = "The call was not done by its deadline."
 _LINE_SECONDS = 5.0
-_ANSWER_MARGIN_SECONDS = 2.0
 RETRY_AFTER_SECONDS = 2
 
 
@@ -106,16 +102,10 @@ class Jobs:
         self._store = store
         self._files = files
         self._in_flight = dict.fromkeys(clients, 0)
-        self._call_numbers = count(1)
-        self._watched: dict[str, OnProgress] = {}
         self._background = asyncio.TaskGroup()
 
     async def run(self) -> None:
-        """Keep the progress subscriptions alive, until cancelled."""
-        for client in self._clients:
-            progress = client.collection("progress")
-            progress.observe(functools.partial(self._progressed, progress.documents))
-            client.subscribe("calls.progress")
+        """Give the durable jobs' hints a home, until cancelled."""
         async with self._background:
             await asyncio.Event().wait()
 
@@ -161,9 +151,6 @@ class Jobs:
         seconds = deadline or request.policy.timeout + _LINE_SECONDS
         params = _wire_params(request)
         client = self._least_loaded()
-        call_id = str(next(self._call_numbers))
-        if on_progress is not None:
-            self._watched[call_id] = on_progress
         self._in_flight[client] += 1
         try:
             result = await client.call(
@@ -171,11 +158,11 @@ class Jobs:
                 {
                     "type": request.policy.name,
                     "params": params,
-                    "id": call_id,
                     "owner": None if owner is None else str(owner),
-                    "deadlineMs": seconds * 1000,
+                    "deadlineMs": seconds * 1000,  # for a jobs service that speaks version 1
                 },
-                deadline=seconds + _ANSWER_MARGIN_SECONDS,
+                deadline=seconds,
+                on_progress=on_progress,
             )
         except MethodError as error:
             raise _failure(error) from error
@@ -186,14 +173,9 @@ class Jobs:
                 raise
             raise JobsUnavailable(_UNREACHABLE) from error
         except CallTimeout:
-            self._abandon(client, call_id)
-            raise CallFailed("deadline", "The jobs service did not answer.", "deadline") from None
-        except asyncio.CancelledError:
-            self._abandon(client, call_id)
-            raise
+            raise CallFailed("deadline", _TOO_LATE, "deadline") from None
         finally:
             self._in_flight[client] -= 1
-            self._watched.pop(call_id, None)
         return msgspec.convert(result, request.result)  # type: ignore[no-any-return]
 
     async def submit(
@@ -251,20 +233,6 @@ class Jobs:
         if not connected:
             raise JobsUnavailable(_UNREACHABLE)
         return min(connected, key=self._in_flight.__getitem__)
-
-    def _progressed(
-        self,
-        documents: Mapping[str, Mapping[str, Any]],
-        event: str,
-        call_id: str,
-        _fields: Mapping[str, Any],
-    ) -> None:
-        if event != "removed" and (on_progress := self._watched.get(call_id)) is not None:
-            on_progress(documents[call_id])
-
-    def _abandon(self, client: Client, call_id: str) -> None:
-        """The caller left: have the child killed, and don't wait for the answer."""
-        self._background.create_task(_quietly(client.call("jobs.cancelCall", call_id)))
 
 
 async def _quietly(call: Any) -> None:

@@ -88,11 +88,7 @@ class Live:
         request = self._jobs.request(job_type, params)
 
         def work(report: Report) -> Awaitable[Any]:
-            return self._jobs.call(
-                request,
-                owner=owner,
-                on_progress=lambda p: report(p["done"], p["total"], p["note"]),
-            )
+            return self._jobs.call(request, owner=owner, on_progress=report)
 
         result = await self._long_calls.run(context.session, options.id, None, work)
         return msgspec.to_builtins(result, builtin_types=(bytes, datetime))

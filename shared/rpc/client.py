@@ -19,6 +19,8 @@ from typing import Any, Self
 import msgspec
 import structlog
 
+from shared.rpc import trace
+from shared.rpc.calling import Calling, OnProgress
 from shared.rpc.connection import Pump
 from shared.rpc.ddp.client import ClientSession, ClientSessionConfig
 from shared.rpc.ddp.events import (
@@ -26,6 +28,7 @@ from shared.rpc.ddp.events import (
     Closed,
     Complaint,
     DocumentEvent,
+    MethodProgressed,
     MethodRaised,
     MethodReturned,
     NegotiationEnded,
@@ -34,7 +37,7 @@ from shared.rpc.ddp.events import (
     SubscriptionEnded,
     SubscriptionReady,
 )
-from shared.rpc.ejson import UNDEFINED, CustomType, Ejson
+from shared.rpc.ejson import CustomType, Ejson
 from shared.rpc.errors import CallTimeout, ConnectionLost, NegotiationFailed
 from shared.rpc.keeper import Backoff, ConnectionStatus, Keeper, Status
 from shared.rpc.login import Hook, LoginRunner
@@ -86,7 +89,7 @@ class Client:
         )
         self._keeper = Keeper(url, self._connect_once, self._config.backoff)
         self._pump: Pump | None = None
-        self._calls: dict[str, asyncio.Future[Any]] = {}
+        self._calling = Calling()
         self._subscribing = Subscribing(self._protocol, self._act_and_flush)
         self._login = LoginRunner(
             self._protocol,
@@ -192,10 +195,12 @@ class Client:
         retry: bool = False,
         wait: bool = False,
         updated: bool = False,
+        on_progress: OnProgress | None = None,
     ) -> Coroutine[Any, Any, Any]:
         """Call a method and wait for its result; None if it has none.
 
-        Cancelling it forgets the call: the method may go on, its answer is ignored.
+        Cancelling this, or its deadline, has the method cancelled by a server that speaks
+        ``tandem1``; with another one it may go on, and its answer is ignored.
 
         Args:
             deadline: seconds from now to wait for the answer; None for as long as it takes.
@@ -204,6 +209,8 @@ class Client:
             wait: send it only when every call before is settled, and those after it only
                 when it is.
             updated: return only when the documents that the method changed are here.
+            on_progress: called with how much is done, of how much (or None), and a note;
+                only a server that speaks ``tandem1`` can tell.
 
         Raises:
             MethodError: what the server answered.
@@ -211,7 +218,7 @@ class Client:
             CallTimeout: no answer came in time.
             EjsonError: the parameters can't be written, or the result can't be read.
         """
-        return self._call(name, params, deadline, retry, wait, updated)
+        return self._call(name, params, deadline, retry, wait, updated, on_progress=on_progress)
 
     async def _call(
         self,
@@ -222,20 +229,27 @@ class Client:
         wait: bool = False,
         updated: bool = False,
         first: bool = False,
+        on_progress: OnProgress | None = None,
     ) -> Any:
         if not self._protocol.is_connected:
             self._check_that_calls_may_wait()
         call_id = self._protocol.call(
-            name, params, retry=retry, wait=wait, updated=updated, first=first
+            name,
+            params,
+            retry=retry,
+            wait=wait,
+            updated=updated,
+            first=first,
+            deadline=deadline,
+            traceparent=trace.current(),
         )
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Any] = loop.create_future()
-        self._calls[call_id] = answer
+        answer = self._calling.begin(call_id, on_progress)
         timer = None
         if deadline is not None:
             timer = loop.call_later(deadline, self._time_out, call_id, name, deadline)
         try:
-            if len(self._calls) == 1 and self._pump is not None:
+            if len(self._calling) == 1 and self._pump is not None:
                 self._pump.flush()  # a call alone has nobody to share a packet with
             else:
                 self._flush_soon()
@@ -243,7 +257,7 @@ class Client:
         finally:
             if timer is not None:
                 timer.cancel()
-            if self._calls.pop(call_id, None) is not None:
+            if self._calling.end(call_id):
                 self._protocol.forget(call_id)
                 self._act_and_flush()
 
@@ -268,9 +282,7 @@ class Client:
     def _time_out(self, call_id: str, name: str, seconds: float) -> None:
         may_have_run = self._protocol.may_have_run(call_id)
         message = f"{name!r} gave no answer in {seconds:g} s"
-        answer = self._calls.get(call_id)
-        if answer is not None and not answer.done():
-            answer.set_exception(CallTimeout(message, may_have_run=may_have_run))
+        self._calling.fail(call_id, CallTimeout(message, may_have_run=may_have_run))
 
     def _act_and_flush(self) -> None:
         self._act_on_events()
@@ -335,14 +347,8 @@ class Client:
 
     def _act(self, event: ClientEvent) -> None:
         match event:
-            case MethodReturned():
-                answer = self._calls.pop(event.id, None)
-                if answer is not None and not answer.done():
-                    answer.set_result(None if event.result is UNDEFINED else event.result)
-            case MethodRaised():
-                answer = self._calls.pop(event.id, None)
-                if answer is not None and not answer.done():
-                    answer.set_exception(event.error)
+            case MethodReturned() | MethodRaised() | MethodProgressed():
+                self._calling.act(event)
             case DocumentEvent() | SubscriptionReady() | SubscriptionEnded():
                 self._subscribing.act(event)
             case _:

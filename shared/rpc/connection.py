@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 import msgspec
 import structlog
 
+from shared.rpc.ddp.frames import Outgoing
 from shared.rpc.transport import Transport
 
 log = structlog.get_logger()
@@ -37,7 +38,10 @@ class Session(Protocol):
     @property
     def bytes_to_send(self) -> int: ...
     def receive(self, text: str | bytes, now: float) -> None: ...
-    def texts_to_send(self) -> list[bytes]: ...
+    @property
+    def has_bulk_to_send(self) -> bool: ...
+    def texts_to_send(self) -> Sequence[Outgoing]: ...
+    def bulk_to_send(self) -> Sequence[Outgoing]: ...
     def other_side_is_alive(self) -> None: ...
     def next_timer(self) -> float | None: ...
     def handle_timer(self, now: float) -> None: ...
@@ -47,7 +51,7 @@ class Pump:
     """Moves texts and time between a session and a transport, until that is closed."""
 
     __slots__ = (
-        *("_close_with", "_group", "_is_woken", "_marks", "_on_events"),
+        *("_bulk_sender", "_close_with", "_group", "_is_woken", "_marks", "_on_events"),
         *("_on_flood", "_on_text", "_progress", "_sender", "_sending_bytes", "_session"),
         *("_timer", "_transport", "_waiters"),
     )
@@ -76,6 +80,7 @@ class Pump:
         self._sending_bytes = 0
         self._is_woken = False
         self._sender: asyncio.Task[None] | None = None  # while the other side is slow
+        self._bulk_sender: asyncio.Task[None] | None = None
         self._progress: asyncio.Event | None = None
         self._waiters = 0  # for progress
         self._close_with: tuple[int, str] | None = None
@@ -99,14 +104,20 @@ class Pump:
                 self._group = None
                 self._session = None
                 self._made_progress()  # who waits for room must not do so for ever
-                if self._sender is not None:
-                    self._sender.cancel()
+                for sender in (self._sender, self._bulk_sender):
+                    if sender is not None:
+                        sender.cancel()
                 if self._timer is not None:
                     self._timer.cancel()
 
     def flush_soon(self) -> None:
         """Have the session's texts sent, together with all others of this moment."""
-        if self._is_woken or self._session is None or not self._session.has_texts_to_send:
+        session = self._session
+        if self._is_woken or session is None:
+            return
+        if session.has_bulk_to_send and self._bulk_sender is None and self._group is not None:
+            self._bulk_sender = self._group.create_task(self._send_bulk())
+        if not session.has_texts_to_send:
             return
         if self._sender is not None:
             if self._waiting_bytes() > self._marks.limit:
@@ -178,7 +189,7 @@ class Pump:
         self._is_woken = False
         self.flush()
 
-    async def _send_slowly(self, texts: list[bytes]) -> None:
+    async def _send_slowly(self, texts: Sequence[Outgoing]) -> None:
         try:
             while texts:
                 self._sending_bytes = sum(map(len, texts))
@@ -189,6 +200,19 @@ class Pump:
             self._sender = None
             self._sending_bytes = 0
             self._made_progress()
+
+    async def _send_bulk(self) -> None:
+        """Send what can wait, a little at a time, as long as there is nothing else to send."""
+        try:
+            while (session := self._session) is not None and session.has_bulk_to_send:
+                self.flush()
+                if self._sender is not None:
+                    await self._until(lambda: self._sender is None)
+                else:
+                    await self._transport.send(session.bulk_to_send())
+                    await asyncio.sleep(0)
+        finally:
+            self._bulk_sender = None
 
     async def _receive_all(self, texts: AsyncIterator[str | bytes]) -> None:
         clock = asyncio.get_running_loop().time

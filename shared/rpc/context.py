@@ -22,6 +22,7 @@ class Host(Protocol):
     def is_blocking(self, handler: MethodCalled | Subscribed) -> bool: ...
     def unblock(self, handler: MethodCalled | Subscribed) -> None: ...
     def flush_soon(self) -> None: ...
+    def progress(self, call: MethodCalled, done: float, total: float | None, note: str) -> None: ...
     def begin_write(self, call: MethodCalled) -> bool: ...
     def end_write(self, call: MethodCalled) -> None: ...
     def end_subscription(self, subscribed: Subscribed, error: MethodError | None) -> None: ...
@@ -48,6 +49,25 @@ class MethodContext:
     def random_seed(self) -> str | None:
         """The seed for ids that client and server make up alike, if the client sent one."""
         return self._call.random_seed
+
+    @property
+    def call_id(self) -> str:
+        """The client's name for this call."""
+        return self._call.id
+
+    @property
+    def deadline(self) -> float | None:
+        """Until when the caller waits, in the loop's time; then this method is cancelled."""
+        return self._call.deadline
+
+    @property
+    def is_cancellable(self) -> bool:
+        """Whether the client's version has words for deadlines, cancel and progress."""
+        return self._call.is_cancellable
+
+    def progress(self, done: float, total: float | None = None, note: str = "") -> None:
+        """Tell the caller how far this is; nothing where the version has no words for it."""
+        self._host.progress(self._call, done, total, note)
 
     def random_stream(self, name: str = "default") -> RandomStream:
         """Ids that the client's simulation of this call makes up alike.

@@ -3,33 +3,32 @@
 import asyncio
 import contextvars
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from itertools import count
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
-
-from shared.rpc.connection import POLICY_VIOLATION, Marks, Pump
+from shared.rpc import trace
+from shared.rpc.cancelling import Cancelling
+from shared.rpc.connection import POLICY_VIOLATION, Pump
 from shared.rpc.context import MethodContext, Subscription
-from shared.rpc.ddp.config import ServerConfig
+from shared.rpc.ddp import tandem
 from shared.rpc.ddp.events import (
     Closed,
     Dropped,
     MethodCalled,
+    MethodStopped,
     ServerEvent,
     Subscribed,
     Unsubscribed,
 )
 from shared.rpc.ddp.handshake import Greeting
-from shared.rpc.ddp.merge_box import Strategy
 from shared.rpc.ddp.remembered import Remembered
 from shared.rpc.ddp.server import ServerSession
+from shared.rpc.ddp.tandem_server import TandemSession
 from shared.rpc.ddp.view import View
-from shared.rpc.ejson import Ejson
 from shared.rpc.errors import MethodError
-from shared.rpc.rate_limit import Call, RateLimiter
+from shared.rpc.offer import Offer
 from shared.rpc.session import Session, call_back, told
-from shared.rpc.signature import Signature
 from shared.rpc.tasks import Tasks
 from shared.rpc.transport import GOING_AWAY, NORMAL_CLOSURE, Peer, Transport
 
@@ -37,32 +36,13 @@ _METHODS_IN_A_ROW = 64
 """How many methods that never wait may run before the rest of the loop has its turn."""
 
 
-class Offer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a server offers to each of its sessions."""
-
-    methods: Mapping[str, tuple[Callable[..., Any], Signature]]
-    publications: Mapping[str, tuple[Callable[..., Any], Signature]]
-    universal: Mapping[str, tuple[Callable[..., Any], Signature]]
-    """Publications that every session gets, by an id of the server's; more may come."""
-    ejson: Ejson
-    config: ServerConfig
-    marks: Marks
-    strategies: Mapping[str, Strategy]
-    rate_limiter: RateLimiter
-    forwarded_count: int
-    tasks: Tasks
-    """Where the handlers of all sessions run."""
-    on_connection: Sequence[Callable[[Session], None]]
-    """Hooks; more may come, and some may go."""
-    on_message: Sequence[Callable[[Session, str | bytes], None]]
-
-
 class SessionRunner:
     """One session, from its first connection's greeting until it ends."""
 
     __slots__ = (
-        *("_context", "_is_introduced", "_offer", "_on_end", "_protocol", "_publishers"),
-        *("_pump", "_reruns", "_subscriptions", "_tasks", "evidence", "session"),
+        *("_cancelling", "_context", "_is_introduced", "_offer", "_on_end", "_protocol"),
+        *("_publishers", "_pump", "_reruns", "_subscriptions", "_tasks", "_timer"),
+        *("evidence", "session"),
     )
 
     def __init__(
@@ -79,7 +59,8 @@ class SessionRunner:
         """``remembered`` is what the session knew that the client had before."""
         self._offer = offer
         self._on_end = on_end
-        self._protocol = ServerSession(
+        protocol = TandemSession if greeting.version == tandem.VERSION else ServerSession
+        self._protocol = protocol(
             session_id,
             greeting.version,
             methods=offer.methods,
@@ -97,6 +78,8 @@ class SessionRunner:
         self._subscriptions: dict[Subscribed, Subscription] = {}
         self._publishers: dict[Subscribed, asyncio.Task[None]] = {}
         self._reruns: dict[Subscribed, asyncio.Future[None]] = {}
+        self._cancelling = Cancelling()
+        self._timer: asyncio.TimerHandle | None = None  # while there is no connection
         self.evidence = user_id
         """Who its first connection was logged in as; only such a one may go on with it."""
         self.session = Session(
@@ -106,6 +89,11 @@ class SessionRunner:
             close=self.close,
             forwarded_count=offer.forwarded_count,
         )
+
+    @property
+    def version(self) -> str:
+        """The version that its client speaks."""
+        return self._protocol.version
 
     # Connections come and go
 
@@ -143,6 +131,7 @@ class SessionRunner:
         now = asyncio.get_running_loop().time()
         if not self._protocol.resume(greeting, now):
             return False
+        self._disarm_timer()
         pump, self._pump = self._pump, None
         if pump is not None:
             pump.let_go(NORMAL_CLOSURE, "the session goes on elsewhere")
@@ -187,6 +176,10 @@ class SessionRunner:
         self._act_on_events()
         self.flush_soon()
 
+    def progress(self, call: MethodCalled, done: float, total: float | None, note: str) -> None:
+        self._protocol.progress(call, done, total, note)
+        self.flush_soon()
+
     def begin_write(self, call: MethodCalled) -> bool:
         return self._protocol.begin_write(call)
 
@@ -224,6 +217,8 @@ class SessionRunner:
         match event:
             case MethodCalled():
                 _ = self._start(self._run_methods(event))
+            case MethodStopped():
+                self._cancelling.stop(event.call, event.error)
             case Subscribed():
                 self._start_publication(event)
             case Unsubscribed():
@@ -249,6 +244,24 @@ class SessionRunner:
         else:
             self._protocol.close(NORMAL_CLOSURE, "")
         self._act_on_events()
+        self._arm_timer()
+
+    def _arm_timer(self) -> None:
+        """A pump does this while there is one."""
+        due = self._protocol.next_timer()
+        if due is not None:
+            self._timer = asyncio.get_running_loop().call_at(due, self._on_timer)
+
+    def _disarm_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._protocol.handle_timer(asyncio.get_running_loop().time())
+        self._act_on_events()
+        self._arm_timer()
 
     def _flooded(self) -> None:
         self.close(POLICY_VIOLATION, "reading too slowly")
@@ -267,19 +280,6 @@ class SessionRunner:
         if self._offer.on_message:
             for hook in list(self._offer.on_message):
                 call_back(functools.partial(hook, self.session, text))
-
-    def _count(self, kind: Literal["method", "subscription"], name: str) -> None:
-        """Let the rate limiter count a call; raises what the client is told if it refuses."""
-        limiter, session = self._offer.rate_limiter, self.session
-        if limiter.concerns(kind, name):
-            call = Call(
-                type=kind,
-                name=name,
-                user_id=session.user_id,
-                connection_id=session.id,
-                client_address=session.client_address,
-            )
-            limiter.check(call, asyncio.get_running_loop().time())
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         # not the context of whoever unblocked: what they bound to it is theirs
@@ -321,9 +321,13 @@ class SessionRunner:
     async def _run_method(self, call: MethodCalled) -> None:
         method, signature = self._offer.methods[call.name]
         try:
-            self._count("method", call.name)
+            self._offer.count("method", call.name, self.session)
             params = signature.check(call.params)
-            result = await method(MethodContext(self, call), *params)
+            if call.is_cancellable:
+                with trace.bound(call.traceparent), self._cancelling.scope(call):
+                    result = await method(MethodContext(self, call), *params)
+            else:
+                result = await method(MethodContext(self, call), *params)
             self._protocol.method_done(call, result)
         except asyncio.CancelledError as error:
             if _is_being_cancelled():
@@ -334,6 +338,7 @@ class SessionRunner:
             self._method_failed(call, error)
 
     def _method_failed(self, call: MethodCalled, error: Exception) -> None:
+        self._cancelling.ended(call)
         shown = told(error, "rpc.method_failed", method=call.name, session=self.session.id)
         self._protocol.method_failed(call, shown)
 
@@ -350,7 +355,7 @@ class SessionRunner:
             publication, signature = offer.publications[name]
         try:
             if name is not None and subscribed not in self._reruns:
-                self._count("subscription", name)
+                offer.count("subscription", name, self.session)
             params = signature.check(subscribed.params)
             if await publication(subscription, *params) is not None:
                 raise TypeError(f"publication {name!r} must return None")
@@ -375,6 +380,7 @@ class SessionRunner:
             publisher.cancel()
 
     def _end(self, code: int, reason: str) -> None:
+        self._disarm_timer()
         if self._pump is not None:
             self._pump.close_soon(code, reason)
         self._on_end(self)

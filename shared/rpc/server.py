@@ -26,8 +26,9 @@ from shared.rpc.ddp.handshake import Greeting, read_greeting
 from shared.rpc.ddp.merge_box import Strategy
 from shared.rpc.ddp.random_stream import ID_ALPHABET
 from shared.rpc.ejson import CustomType, Ejson
+from shared.rpc.offer import Offer
 from shared.rpc.rate_limit import RateLimiter, Rule
-from shared.rpc.runner import Offer, SessionRunner
+from shared.rpc.runner import SessionRunner
 from shared.rpc.session import Session
 from shared.rpc.sessions import Sessions
 from shared.rpc.signature import Signature

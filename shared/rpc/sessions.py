@@ -19,6 +19,7 @@ class _Legacy(msgspec.Struct):
     remembered: Remembered
     size: int
     evidence: str | None
+    version: str
     until: float
     heir: str = ""
     """The session that has it, once there is one."""
@@ -75,7 +76,7 @@ class Sessions:
         A client that asks for it again has never heard of the heir before; that one ends.
         """
         legacy = self._legacies.get(greeting.session or "")
-        if legacy is None or legacy.evidence != evidence:
+        if legacy is None or legacy.evidence != evidence or legacy.version != greeting.version:
             return None
         if (unheard_of := self._runners.get(legacy.heir)) is not None:
             unheard_of.close(NORMAL_CLOSURE, "its client begins anew")
@@ -97,7 +98,7 @@ class Sessions:
             return
         until = asyncio.get_running_loop().time() + self._legacy_seconds
         self._legacies[runner.session.id] = _Legacy(
-            remembered, remembered.size, runner.evidence, until
+            remembered, remembered.size, runner.evidence, runner.version, until
         )
         self.legacy_bytes += remembered.size
         while self.legacy_bytes > self._max_legacy_bytes:

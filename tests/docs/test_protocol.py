@@ -11,8 +11,9 @@ from msgspec import Raw
 from shared.rpc.ddp import frames, tandem
 from shared.rpc.ddp import messages as m
 from shared.rpc.ddp.blob_receiver import _GRANT_BYTES, _OVERHEAD_BYTES, BlobLimits
-from shared.rpc.ddp.blob_sender import WINDOW_BYTES, BlobSender, Parcel
+from shared.rpc.ddp.blob_sender import WINDOW_BYTES, BlobSender
 from shared.rpc.ddp.frames import Binary, FrameError
+from shared.rpc.ddp.parcels import Letter, Parcel
 from shared.rpc.ejson import Ejson
 from tests.support.paths import ROOT
 
@@ -74,8 +75,8 @@ def test_a_method_with_bytes() -> None:
     params = EJSON.dumps([{"name": "a", "data": b"\x01\x02\x03"}, b""], blobs)
     sender = BlobSender()
     ids = sender.number(len(blobs))
-    method = tandem.Method("1", "system.echo", Raw(params), deadline_ms=5000, blobs=ids)
-    sent = sender.at_once(Parcel(m.encode(method), ids, blobs))
+    method = tandem.Method("1", "system.echo", Raw(params), deadline_ms=5000)
+    sent = list(sender.at_once(Letter(m.encode(method), blobs).numbered(ids)))
     expected = [
         Binary(bytes.fromhex(content)) if kind == "binary" else content.encode()
         for kind, content in rows("A method with bytes")
@@ -123,8 +124,8 @@ def test_numbers() -> None:
     assert f"as soon as\n  that is {_GRANT_BYTES:,} bytes or more" in PAGE
     assert f"its announced size and {_OVERHEAD_BYTES} bytes more" in PAGE
     limits = BlobLimits()
-    assert f"| one blob | {limits.max_blob_bytes // 2**20} MiB |" in PAGE
-    assert f"| all blobs that a session holds | {limits.max_held_bytes // 2**20} MiB |" in PAGE
+    assert f"| one blob | {limits.max_blob_bytes // 10**6} MB |" in PAGE
+    assert f"or were not confirmed | {limits.max_held_bytes // 10**6} MB |" in PAGE
 
 
 def test_every_message_is_listed_with_its_fields() -> None:

@@ -8,12 +8,14 @@ from bson import ObjectId
 from shared.rpc.context import Subscription
 from shared.rpc.ddp.events import MethodCalled, Subscribed
 from shared.rpc.ddp.messages import Added, Changed, NoSub, Ready, Removed, decode_from_server
+from shared.rpc.ddp.parcels import Written
 from shared.rpc.ddp.view import View
 from shared.rpc.ejson import Ejson
 from shared.rpc.errors import MethodError
 from shared.rpc.object_id import OBJECT_ID
 from shared.rpc.session import Session
 from shared.rpc.transport import Peer
+from tests.support.texts import only_texts
 
 EJSON = Ejson([OBJECT_ID])
 
@@ -29,6 +31,9 @@ class Looker:
         self._subscribed = Subscribed("1", "list", [])
         self.view.start(self._subscribed)
         self.sub = Subscription(self, self._subscribed)
+
+    def progress(self, call: MethodCalled, done: float, total: float | None, note: str) -> None:
+        raise NotImplementedError
 
     @property
     def documents(self) -> dict[ObjectId, dict[str, Any]]:
@@ -56,8 +61,8 @@ class Looker:
     def leave(self) -> None:
         self.end_subscription(self._subscribed, None)
 
-    def _tell(self, text: bytes) -> None:
-        self.texts.append(text)
+    def _tell(self, text: Written) -> None:
+        self.texts += only_texts([text])
         self.on_told()
 
     # What a subscription needs of its connection

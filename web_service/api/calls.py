@@ -4,6 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
+from shared.rpc import trace
 from web_service.body import json_body, json_response
 from web_service.jobs import UnknownJobType
 from web_service.keys import AUTH, JOBS
@@ -19,7 +20,8 @@ async def call(request: web.Request) -> web.Response:
         wanted = jobs.request(job_type, params)
     except UnknownJobType:
         raise Problem(404, "unknown-type", f"There is no job type {job_type}.") from None
-    return json_response(await jobs.call(wanted, owner=user.id))
+    with trace.bound(request.headers.get("traceparent")):
+        return json_response(await jobs.call(wanted, owner=user.id))
 
 
 routes = [web.post("/api/calls/{type}", call)]

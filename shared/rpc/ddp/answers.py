@@ -10,12 +10,13 @@ or will get the answer to the first one, when the session is the same; and when 
 the answer is here, handed on by the session before.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from shared.rpc.ddp import messages as m
 from shared.rpc.ddp.events import MethodCalled
+from shared.rpc.ddp.parcels import Written, written
 from shared.rpc.ddp.remembered import Remembered
 from shared.rpc.errors import MethodError
 
@@ -36,14 +37,14 @@ class _Running(msgspec.Struct):
     times: int = 1
     """How often it must be answered."""
     writes: int = 0
-    result: bytes | None = None
+    result: Written | None = None
     """Its answer, when that has been sent but ``updated`` has not."""
 
 
 class Answers:
     """Answers each method, and remembers how."""
 
-    __slots__ = ("_connection", "_remembered", "_running", "_send", "_session")
+    __slots__ = ("_connection", "_remembered", "_running", "_send", "_session", "on_end")
 
     def __init__(self, send: Callable[..., None], remembered: Remembered) -> None:
         """``remembered`` may come from the client's session before this one."""
@@ -52,6 +53,8 @@ class Answers:
         self._running: dict[str, _Running] = {}
         self._session = remembered.begin_session()
         self._connection = 0
+        self.on_end: Callable[[str], None] | None = None
+        """Called with the id of each expected method that has been answered."""
 
     @property
     def outstanding(self) -> int:
@@ -68,7 +71,9 @@ class Answers:
 
     def drop(self, method_id: str) -> int:
         """An expected method does not exist; returns how often it must be answered."""
-        return self._running.pop(method_id).times
+        times = self._running.pop(method_id).times
+        self._ended(method_id)
+        return times
 
     def resumed(self) -> None:
         """The session goes on over another connection, and nothing that was sent is lost.
@@ -103,12 +108,22 @@ class Answers:
             self._send(*(answer.texts or failed(method_id, _RESULT_LOST)))
         return True
 
-    def answer(self, result: m.Result) -> None:
-        """A method has ended."""
+    def is_expected(self, method_id: str) -> bool:
+        """Whether a method of that id runs or waits."""
+        return method_id in self._running
+
+    def running(self, method_id: str) -> MethodCalled | None:
+        """The method of that id, if it has begun and not been answered."""
+        running = self._running.get(method_id)
+        return None if running is None or running.result is not None else running.handler
+
+    def answer(self, result: m.Result, blobs: Sequence[bytes] | None = None) -> None:
+        """A method has ended; ``blobs`` are those that its result refers to."""
         running = self._running.get(result.id)
         if running is None:
             return
-        text = m.encode(result)
+        self._ended(result.id)
+        text = written(m.encode(result), blobs, may_wait=True)
         if running.writes:
             running.result = text
             self._send(*(text,) * running.times)
@@ -140,6 +155,7 @@ class Answers:
         for method_id, running in self._running.items():
             if running.handler is None:
                 continue  # it has not begun, so it may still do so
+            texts: tuple[Written, Written]
             if running.result is not None:
                 texts = running.result, m.encode(m.Updated([method_id]))
             else:
@@ -148,12 +164,16 @@ class Answers:
         self._running.clear()
         return self._remembered
 
-    def _settle(self, method_id: str, running: _Running, texts: tuple[bytes, bytes]) -> None:
+    def _ended(self, method_id: str) -> None:
+        if self.on_end is not None:
+            self.on_end(method_id)
+
+    def _settle(self, method_id: str, running: _Running, texts: tuple[Written, Written]) -> None:
         del self._running[method_id]
         self._send(*texts * running.times)
         self._remember(method_id, running, texts)
 
-    def _remember(self, method_id: str, running: _Running, texts: tuple[bytes, bytes]) -> None:
+    def _remember(self, method_id: str, running: _Running, texts: tuple[Written, Written]) -> None:
         self._remembered.add(
             method_id,
             texts,

@@ -33,9 +33,9 @@ _OVERHEAD_BYTES: Final = 256
 class BlobLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What one end of a session takes in."""
 
-    max_blob_bytes: int = 134_217_728
+    max_blob_bytes: int = 128_000_000
     """A larger blob is refused."""
-    max_held_bytes: int = 268_435_456
+    max_held_bytes: int = 256_000_000
     """And so is one with which all those of a session that are not done with would pass this."""
 
 

@@ -1,13 +1,12 @@
 """Sends bytes beside the texts that refer to them: in turn, in chunks, within a credit.
 
-A message whose bytes are large is a :class:`Parcel`. Parcels take turns, a chunk each; the
-text of one follows its last chunk, so texts without bytes overtake it.
+Parcels whose bytes are large take turns, a chunk each; the text of one follows its last
+chunk, so texts without bytes overtake it.
 """
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Final
-
-import msgspec
 
 from shared.rpc.ddp.frames import (
     MAX_CHUNK_BYTES,
@@ -18,28 +17,11 @@ from shared.rpc.ddp.frames import (
     Outgoing,
     encode,
 )
+from shared.rpc.ddp.parcels import Parcel
 
 WINDOW_BYTES: Final = 1_048_576
 """The credit that both ends of a new connection begin with."""
 _LAST_ID = 0xFFFF_FFFF
-
-
-class Parcel(msgspec.Struct, frozen=True, eq=False):
-    """A text, and the bytes that it refers to by their ids."""
-
-    text: bytes
-    ids: list[int]
-    blobs: list[bytes]
-
-    @property
-    def size(self) -> int:
-        """How many bytes its blobs have together."""
-        return sum(map(len, self.blobs))
-
-    @property
-    def is_large(self) -> bool:
-        """Whether it must wait for its turn and for credit."""
-        return self.size > MAX_CHUNK_BYTES
 
 
 class BlobSender:
@@ -61,20 +43,13 @@ class BlobSender:
             ids.append(self._last_id)
         return ids
 
-    def at_once(self, parcel: Parcel) -> list[Outgoing]:
+    def at_once(self, parcel: Parcel) -> Iterator[Outgoing]:
         """All frames of a parcel and its text, whatever the credit.
 
         For small ones, and for those whose place among other texts matters.
         """
         self._credit -= parcel.size
-        out: list[Outgoing] = []
-        for blob_id, content in zip(parcel.ids, parcel.blobs, strict=True):
-            out.append(encode(Blob(blob_id, len(content))))
-            view = memoryview(content)
-            for start in range(0, len(content), MAX_CHUNK_BYTES):
-                out.append(encode(Chunk(blob_id, view[start : start + MAX_CHUNK_BYTES])))
-        out.append(parcel.text)
-        return out
+        return _frames_of(parcel)
 
     def enqueue(self, parcel: Parcel) -> None:
         """Have a parcel take its turns."""
@@ -135,6 +110,15 @@ class BlobSender:
         self._credit = WINDOW_BYTES
         self._aborts.clear()
         self._parcels = deque(_Progress(turn.parcel) for turn in self._parcels)
+
+
+def _frames_of(parcel: Parcel) -> Iterator[Outgoing]:
+    for blob_id, content in zip(parcel.ids, parcel.blobs, strict=True):
+        yield encode(Blob(blob_id, len(content)))
+        view = memoryview(content)
+        for start in range(0, len(content), MAX_CHUNK_BYTES):
+            yield encode(Chunk(blob_id, view[start : start + MAX_CHUNK_BYTES]))
+    yield parcel.text
 
 
 class _Progress:

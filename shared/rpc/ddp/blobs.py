@@ -1,8 +1,9 @@
 """Both directions of bytes at one end of a ``tandem1`` session."""
 
 from shared.rpc.ddp.blob_receiver import BlobLimits, BlobReceiver
-from shared.rpc.ddp.blob_sender import BlobSender, Parcel
+from shared.rpc.ddp.blob_sender import BlobSender
 from shared.rpc.ddp.frames import Binary, Credit, Refuse, decode
+from shared.rpc.ddp.parcels import Parcel
 
 
 class Blobs:

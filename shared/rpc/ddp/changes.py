@@ -9,6 +9,7 @@ from msgspec import UNSET, Raw, UnsetType
 from typing_extensions import override
 
 from shared.rpc.ddp import messages as m
+from shared.rpc.ddp.parcels import Written, written
 from shared.rpc.ejson import UNDEFINED, Ejson, equals
 
 Fields = Mapping[str, Any]
@@ -26,12 +27,24 @@ class _Told(ABC):
             EjsonError: a field can't be written.
         """
         if getattr(self, "_ejson", None) is not ejson:
-            self._text = m.encode(self._message(ejson))
+            self._text = m.encode(self._message(ejson, None))
             self._ejson = ejson
         return self._text
 
+    def letter(self, ejson: Ejson) -> Written:
+        """The same where bytes travel beside the text; without any, it is the same text.
+
+        Raises:
+            EjsonError: a field can't be written.
+        """
+        text = self.text(ejson)
+        if b'"$b' not in text:  # neither bytes nor what looks like them
+            return text
+        blobs: list[bytes] = []
+        return written(m.encode(self._message(ejson, blobs)), blobs)
+
     @abstractmethod
-    def _message(self, ejson: Ejson) -> m.ServerMessage: ...
+    def _message(self, ejson: Ejson, blobs: list[bytes] | None) -> m.ServerMessage: ...
 
 
 @dataclass(slots=True)
@@ -43,8 +56,8 @@ class DocumentAdded(_Told):
     fields: Fields
 
     @override
-    def _message(self, ejson: Ejson) -> m.ServerMessage:
-        return m.Added(self.collection, self.id, _raw(ejson, self.fields))
+    def _message(self, ejson: Ejson, blobs: list[bytes] | None) -> m.ServerMessage:
+        return m.Added(self.collection, self.id, _raw(ejson, self.fields, blobs))
 
 
 @dataclass(slots=True)
@@ -57,8 +70,8 @@ class DocumentChanged(_Told):
     cleared: list[str]
 
     @override
-    def _message(self, ejson: Ejson) -> m.ServerMessage:
-        raw = _raw(ejson, self.fields)
+    def _message(self, ejson: Ejson, blobs: list[bytes] | None) -> m.ServerMessage:
+        raw = _raw(ejson, self.fields, blobs)
         return m.Changed(self.collection, self.id, raw, self.cleared or UNSET)
 
 
@@ -70,7 +83,7 @@ class DocumentRemoved(_Told):
     id: str
 
     @override
-    def _message(self, ejson: Ejson) -> m.ServerMessage:
+    def _message(self, ejson: Ejson, blobs: list[bytes] | None) -> m.ServerMessage:
         return m.Removed(self.collection, self.id)
 
 
@@ -104,5 +117,5 @@ class Delta:
         return DocumentChanged(collection, document_id, fields, cleared)
 
 
-def _raw(ejson: Ejson, fields: Fields) -> Raw | UnsetType:
-    return Raw(ejson.dumps(dict(fields))) if fields else UNSET
+def _raw(ejson: Ejson, fields: Fields, blobs: list[bytes] | None) -> Raw | UnsetType:
+    return Raw(ejson.dumps(dict(fields), blobs)) if fields else UNSET

@@ -19,28 +19,33 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
-import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET
 
 from shared.rpc.ddp import messages as m
+from shared.rpc.ddp import tandem as t
+from shared.rpc.ddp.blob_receiver import BlobRefused
+from shared.rpc.ddp.client_link import NORMAL_CLOSURE, ClientLink
+from shared.rpc.ddp.client_wire import ClientSessionConfig, extra_fields
 from shared.rpc.ddp.events import (
-    ClientEvent,
     Closed,
-    Complaint,
+    MethodProgressed,
     NegotiationEnded,
     Renegotiating,
     SessionStarted,
     SubscriptionEnded,
     SubscriptionReady,
 )
-from shared.rpc.ddp.heartbeat import Heartbeat, HeartbeatConfig
-from shared.rpc.ddp.introduction import Introduction
+from shared.rpc.ddp.frames import FrameError
 from shared.rpc.ddp.local import LocalCollections
 from shared.rpc.ddp.outstanding import Answer, Call, Outstanding
 from shared.rpc.ddp.subscriptions import Subscriptions
 from shared.rpc.ejson import Ejson
+from shared.rpc.errors import MethodError
 
-NORMAL_CLOSURE = 1000
+PROTOCOL_ERROR = 1002
+TOO_LARGE = 1009
+
+_TOO_LARGE = MethodError("too-large", "These are more bytes than can be taken in, or just now.")
 
 _UNCOUNTED = frozenset({m.Ping, m.Pong})
 """Messages that are no part of a session: both ends leave them out when they count."""
@@ -49,40 +54,20 @@ _HEAD = re.compile(r'\s*\{\s*"msg"\s*:\s*"(?P<msg>[^"]+)"(?:\s*,\s*"id"\s*:\s*"(
 """How a message begins, for one that is nested too deeply to be read."""
 
 
-class ClientSessionConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """How a session treats its server."""
-
-    heartbeat: HeartbeatConfig = HeartbeatConfig(interval=17.5, timeout=15.0)
-    connect_timeout: float = 10.0
-    """Seconds that the server may take to answer ``connect``."""
-    versions: tuple[str, ...] = m.VERSIONS
-    """The versions to offer, best first; that one is proposed first."""
-    max_queued: int = 10_000
-    """Calls that may wait to be sent; one more fails at once."""
-
-
-class ClientSession:
+class ClientSession(ClientLink):
     """One client: its calls, its subscriptions, its documents, its heartbeat."""
 
     def __init__(
         self, *, ejson: Ejson, config: ClientSessionConfig, new_id: Callable[[], str]
     ) -> None:
         """``new_id`` makes the ids of subscriptions; no two may be the same."""
-        self.is_connected = False
-        """Whether the server has welcomed us."""
+        super().__init__(ejson, config)
         self.logs_in = False
         """Whether each new session begins with a login, that :meth:`logged_in` ends."""
         self.is_logged_in = False
         """Whether this session's login, if there has to be one, is over."""
-        self._is_connecting = False
-        self._ejson = ejson
         self._config = config
         self._new_id = new_id
-        self._introduction = Introduction(config.versions)
-        self._deadline: float | None = None
-        self._heartbeat = Heartbeat(config.heartbeat)
-        self._outgoing: list[bytes] = []
-        self._events: list[ClientEvent] = []
         self._method_ids = count(1)
         self._outstanding = Outstanding(ejson, config.max_queued)
         self._subscriptions = Subscriptions()
@@ -95,7 +80,7 @@ class ClientSession:
         """A connection is open: introduce ourselves."""
         self._is_connecting = True
         self._deadline = now + self._config.connect_timeout
-        self._outgoing = [m.encode(self._introduction.connect())]
+        self._wire.connection_made(self._introduction.connect())
 
     def connection_lost(self) -> None:
         """The connection is gone; what was sent waits for the session to be resumed."""
@@ -103,7 +88,7 @@ class ClientSession:
         self.is_connected = self._is_connecting = False
         self._deadline = None
         self._heartbeat.stop()
-        self._outgoing = []
+        self._wire.connection_lost()
         for subscription_id in self._subscriptions.being_left():
             self._events.append(SubscriptionEnded(subscription_id, None))
         if was_connected and self._introduction.broke():
@@ -119,64 +104,29 @@ class ClientSession:
     def leave(self, reason: str, *, keep_unsent: bool) -> None:
         """Tell the server that we leave for good; the connection must be closed now."""
         if self.is_connected or self._is_connecting:
-            self._outgoing.append(m.encode(m.Disconnect()))
+            self._wire.leave()
         self.is_connected = self._is_connecting = False
         self._introduction.forget_session()
         self._withdraw(lambda call: keep_unsent and not call.may_have_run, reason)
 
     def receive(self, text: str | bytes, now: float) -> None:
-        """Take in one message that arrived. Binary ones, and unknown ones, are ignored."""
-        if isinstance(text, bytes) or not (self.is_connected or self._is_connecting):
+        """Take in one message that arrived. Unknown ones are ignored."""
+        if not (self.is_connected or self._is_connecting):
             return
         self._heartbeat.message_received()
         try:
-            message = m.decode_from_server(text)
+            if isinstance(text, bytes):
+                self._on_frame(text)
+                return
+            message = self._wire.read(text)
+            if self.is_connected:
+                self._on_message(message)
+            else:
+                self._on_answer_to_connect(message, now)
         except m.Unreadable:
-            self._on_unreadable(text)
-            return
-        if self.is_connected:
-            self._on_message(message)
-        else:
-            self._on_answer_to_connect(message, now)
-
-    @property
-    def has_texts_to_send(self) -> bool:
-        """Whether :meth:`texts_to_send` would return any."""
-        return bool(self._outgoing)
-
-    @property
-    def bytes_to_send(self) -> int:
-        """How long the texts are that :meth:`texts_to_send` would return."""
-        return sum(map(len, self._outgoing))
-
-    def texts_to_send(self) -> list[bytes]:
-        """Take out the texts that must be sent now, in order."""
-        texts, self._outgoing = self._outgoing, []
-        return texts
-
-    def events(self) -> list[ClientEvent]:
-        """Take out what happened since the last call."""
-        events, self._events = self._events, []
-        return events
-
-    def next_timer(self) -> float | None:
-        """When to call :meth:`handle_timer` next, or None for never."""
-        return self._deadline if self._deadline is not None else self._heartbeat.next_timer()
-
-    def handle_timer(self, now: float) -> None:
-        """Let time pass: send a ping, or give up on a silent server."""
-        if self._deadline is not None and now >= self._deadline:
-            self._deadline = None
-            self._events.append(Closed(NORMAL_CLOSURE, "no answer to connect"))
-        elif self._heartbeat.is_dead(now):
-            self._heartbeat.stop()
-            self._events.append(Closed(NORMAL_CLOSURE, "no answer to ping"))
-        elif self._heartbeat.tick(now):
-            self._outgoing.append(m.encode(m.Ping()))
-
-    def other_side_is_alive(self) -> None:
-        """It takes what it is sent, though nothing is read from it meanwhile."""
-        self._heartbeat.message_received()
+            self._on_unreadable(str(text))
+        except FrameError as error:
+            self._end(PROTOCOL_ERROR, str(error))
 
     # What the application does
 
@@ -189,6 +139,8 @@ class ClientSession:
         wait: bool = False,
         updated: bool = False,
         first: bool = False,
+        deadline: float | None = None,
+        traceparent: str | None = None,
     ) -> str:
         """Call a method, now or once there is a connection; returns the id of its answer.
 
@@ -197,19 +149,22 @@ class ClientSession:
             wait: send it when all calls before are settled, and those after when it is.
             updated: settle it only when the documents that it changed are in.
             first: it is part of a login.
+            deadline: seconds from now after which nobody waits for it, for the server to know…
+            traceparent: …and what it is a part of, both if the version has words for them.
 
         Raises:
             EjsonError: the parameters can't be written; nothing is sent.
             ConnectionLost: too many calls wait to be sent.
         """
-        raw = Raw(self._ejson.dumps(params))
         method_id = str(next(self._method_ids))
-        text = m.encode(m.Method(method_id, name, raw))
+        text = self._wire.method(method_id, name, params)
         call = Call(method_id, text, retry, wait, first, updated)
+        if deadline is not None or traceparent is not None:
+            call.extra = extra_fields(deadline, traceparent)
         outstanding = self._outstanding
         if self.is_logged_in and self.is_connected and outstanding.is_line_empty and not wait:
             outstanding.pass_by(call)
-            self._outgoing.append(text)
+            self._wire.post([call])
         else:
             outstanding.add(call)
             self._send_calls()
@@ -220,8 +175,10 @@ class ClientSession:
         return self._outstanding.may_have_run(method_id)
 
     def forget(self, method_id: str) -> None:
-        """Nobody waits for this call any more; its answer will be ignored."""
-        self._outstanding.remove(method_id)
+        """Nobody waits for this call any more: cancel it, or else ignore its answer."""
+        call = self._outstanding.remove(method_id)
+        if call is not None:
+            self._wire.give_up(call)
         self._arrived([method_id])
         self._send_calls()
 
@@ -237,9 +194,8 @@ class ClientSession:
         Raises:
             EjsonError: the parameters can't be written; nothing is sent.
         """
-        raw = Raw(self._ejson.dumps(params))
         subscription_id = self._new_id()
-        self._subscriptions.add(subscription_id, m.encode(m.Sub(subscription_id, name, raw)))
+        self._subscriptions.add(subscription_id, self._wire.sub(subscription_id, name, params))
         self._send_subscriptions()
         return subscription_id
 
@@ -262,14 +218,14 @@ class ClientSession:
 
     # Connecting
 
-    def _on_answer_to_connect(self, message: m.ServerMessage, now: float) -> None:
+    def _on_answer_to_connect(self, message: m.ServerMessage | t.Progress, now: float) -> None:
         match message:
             case m.Connected():
                 self._on_connected(message, now)
             case m.Failed():
                 self._on_failed(message)
             case m.Ping():
-                self._outgoing.append(m.encode(m.Pong(message.id)))
+                self._wire.put(m.encode(m.Pong(message.id)))
             case m.Error():
                 self._on_error(message)
             case _:
@@ -284,10 +240,12 @@ class ClientSession:
             self._heartbeat.start(now)
         self._events.append(SessionStarted(message.session, version, is_resumed))
         if is_resumed:
-            self._outgoing += self._outstanding.unanswered()
+            self._wire.agreed(version, is_resumed=True)
+            self._wire.post_again(self._outstanding.unanswered())
             self._subscriptions.resume()
         else:
             self._begin_anew()
+            self._wire.agreed(version, is_resumed=False)
         self._send_calls()
         self._send_subscriptions()
 
@@ -311,28 +269,28 @@ class ClientSession:
             self._events.append(NegotiationEnded(message.version))
         self._events.append(Closed(NORMAL_CLOSURE, ""))
 
-    def _on_error(self, message: m.Error) -> None:
-        offending = message.offending_message
-        quoted = "" if offending is UNSET else bytes(offending).decode(errors="replace")
-        self._events.append(Complaint(message.reason, quoted[:1000]))
-
     # What a server sends
 
-    def _on_message(self, message: m.ServerMessage) -> None:
+    def _on_message(self, message: m.ServerMessage | t.Progress) -> None:
         if type(message) in _UNCOUNTED:
             self._on_heartbeat(message)
             return
         self._introduction.received += 1
+        try:
+            blobs = self._wire.claim(message)
+        except BlobRefused:
+            self._on_too_large(message)
+            return
         match message:
             case m.Result():
                 self._settled(
-                    self._outstanding.answered(message, is_complete=self._local.is_complete)
+                    self._outstanding.answered(message, blobs, is_complete=self._local.is_complete)
                 )
             case m.Updated():
                 self._outstanding.updated(message.methods)
                 self._arrived(message.methods)
             case m.Added() | m.AddedBefore() | m.Changed() | m.Removed():
-                event = self._local.apply(message)
+                event = self._local.apply(message, blobs)
                 if event is not None:
                     self._events.append(event)
             case m.Ready():
@@ -340,14 +298,28 @@ class ClientSession:
                 self._arrived(message.subs)
             case m.NoSub():
                 self._on_nosub(message)
+            case _:
+                self._on_other(message)
+
+    def _on_other(self, message: m.ServerMessage | t.Progress) -> None:
+        match message:
+            case t.Progress(method_id, done, total, note):
+                self._events.append(MethodProgressed(method_id, done, total, note))
             case m.Error():
                 self._on_error(message)
             case _:
                 pass
 
-    def _on_heartbeat(self, message: m.ServerMessage) -> None:
-        if isinstance(message, m.Ping) and self._introduction.version != "pre1":
-            self._outgoing.append(m.encode(m.Pong(message.id)))
+    def _on_frame(self, data: bytes) -> None:
+        refused = self._wire.receive(data) if self.is_connected else None
+        if refused is not None:
+            self._settled(self._outstanding.failed(refused.id, _TOO_LARGE))
+
+    def _on_too_large(self, message: m.ServerMessage | t.Progress) -> None:
+        if isinstance(message, m.Result):
+            self._settled(self._outstanding.failed(message.id, _TOO_LARGE))
+        else:
+            self._end(TOO_LARGE, "a document's bytes are too large")
 
     def _on_unreadable(self, text: str) -> None:
         """A message that is unknown or ill-typed; or nested too deeply, as a result may be."""
@@ -369,11 +341,11 @@ class ClientSession:
 
     def _send_calls(self) -> None:
         if self.is_connected:
-            self._outgoing += self._outstanding.release(first_only=not self.is_logged_in)
+            self._wire.post(self._outstanding.release(first_only=not self.is_logged_in))
 
     def _send_subscriptions(self) -> None:
         if self.is_connected and self.is_logged_in:
-            self._outgoing += self._subscriptions.texts_to_send()
+            self._wire.put(*self._subscriptions.texts_to_send())
 
     def _arrived(self, ids: Sequence[str]) -> None:
         """The documents of these subscriptions and methods are in; show them if all are."""
@@ -394,4 +366,10 @@ class ClientSession:
                 self._send_calls()
 
     def _withdraw(self, keep: Callable[[Call], object], reason: str) -> None:
-        self._events += self._outstanding.withdraw(keep, reason)
+        calls, answers = self._outstanding.withdraw(keep, reason)
+        for call in calls:
+            self._wire.give_up(call)
+        self._events += answers
+
+
+__all__ = ["ClientSession", "ClientSessionConfig"]

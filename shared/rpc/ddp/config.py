@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from shared.rpc.ddp import messages as m
+from shared.rpc.ddp.blob_receiver import BlobLimits
 from shared.rpc.ddp.heartbeat import HeartbeatConfig
 
 
@@ -42,3 +43,5 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How many finished methods a session remembers, so that none of them runs again."""
     remembered_bytes: int = 1_000_000
     """How much of their answers is kept with that."""
+    blobs: BlobLimits = BlobLimits()
+    """What a ``tandem1`` session takes in, and how much may wait to be sent by it."""

@@ -37,6 +37,19 @@ class MethodCalled(msgspec.Struct, frozen=True, eq=False):
     name: str
     params: list[Any]
     random_seed: str | None
+    is_cancellable: bool = False
+    """Whether :class:`MethodStopped` may come for it."""
+    deadline: float | None = None
+    """Until when its caller waits, on the clock of the session."""
+    traceparent: str | None = None
+    """What it is a part of, by W3C's Trace Context."""
+
+
+class MethodStopped(msgspec.Struct, frozen=True):
+    """Server: cancel this method, then answer it with ``method_failed`` and this error."""
+
+    call: MethodCalled
+    error: MethodError
 
 
 class Subscribed(msgspec.Struct, frozen=True, eq=False):
@@ -69,6 +82,15 @@ class MethodRaised(msgspec.Struct, frozen=True):
 
     id: str
     error: Exception
+
+
+class MethodProgressed(msgspec.Struct, frozen=True):
+    """Client: how far a call is: ``done`` of ``total``, if that is known."""
+
+    id: str
+    done: float
+    total: float | None
+    note: str
 
 
 class SubscriptionReady(msgspec.Struct, frozen=True):
@@ -115,11 +137,12 @@ class Complaint(msgspec.Struct, frozen=True):
     offending: str
 
 
-ServerEvent = MethodCalled | Subscribed | Unsubscribed | Dropped | Closed
+ServerEvent = MethodCalled | MethodStopped | Subscribed | Unsubscribed | Dropped | Closed
 ClientEvent = (
     SessionStarted
     | MethodReturned
     | MethodRaised
+    | MethodProgressed
     | SubscriptionReady
     | SubscriptionEnded
     | DocumentEvent

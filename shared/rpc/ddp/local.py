@@ -71,7 +71,9 @@ class LocalCollections:
                     yield DocumentEvent("changed", collection, document_id, changes)
 
     def apply(
-        self, message: m.Added | m.AddedBefore | m.Changed | m.Removed
+        self,
+        message: m.Added | m.AddedBefore | m.Changed | m.Removed,
+        blobs: list[bytes] | None = None,
     ) -> DocumentEvent | None:
         """Take in what the server says; what makes no sense is ignored."""
         try:
@@ -82,18 +84,18 @@ class LocalCollections:
                 case m.Removed():
                     return self._removed(message.collection, document_id)
                 case m.Changed():
-                    changes = self._fields(message.fields)
+                    changes = self._fields(message.fields, blobs)
                     if message.cleared is not UNSET:
                         changes |= dict.fromkeys(message.cleared, UNDEFINED)
                     return self._changed(message.collection, document_id, changes)
                 case m.Added() | m.AddedBefore():
-                    fields = self._fields(message.fields)
+                    fields = self._fields(message.fields, blobs)
                     return self._added(message.collection, document_id, fields)
         except EjsonError:
             return None
 
-    def _fields(self, raw: Raw | UnsetType) -> dict[str, Any]:
-        fields = {} if raw is UNSET else self._ejson.loads(bytes(raw))
+    def _fields(self, raw: Raw | UnsetType, blobs: list[bytes] | None) -> dict[str, Any]:
+        fields = {} if raw is UNSET else self._ejson.loads(bytes(raw), blobs)
         if not isinstance(fields, dict):
             raise EjsonError("fields must be an object")
         return fields

@@ -9,8 +9,13 @@ from collections import deque
 
 import msgspec
 
+from shared.rpc.ddp.parcels import Parcel
+
 _SLICE_BYTES = 262_144
 """How much is handed out at once: what is not handed out can't be lost with a connection."""
+
+
+Text = bytes | Parcel
 
 
 class Control(msgspec.Struct, frozen=True, gc=False):
@@ -30,11 +35,11 @@ class Outbox:
     def __init__(self, replay_bytes: int) -> None:
         """``replay_bytes``: of texts that were sent, no more is kept."""
         self._replay_bytes = replay_bytes
-        self._unsent: list[bytes | Control] = []
+        self._unsent: list[Text | Control] = []
         self._controls = 0  # among the unsent
         self.waiting_bytes = 0
         """How much has not been handed out yet."""
-        self._kept: deque[bytes] = deque()  # the last ones that were handed out
+        self._kept: deque[Text] = deque()  # the last ones that were handed out
         self._kept_bytes = 0
         self._sent = 0  # the number of the last one that was handed out
         self._age_mark = 0
@@ -50,11 +55,16 @@ class Outbox:
         return self._kept_bytes
 
     @property
+    def sent_count(self) -> int:
+        """The number of the last text that was handed out."""
+        return self._sent
+
+    @property
     def last_number(self) -> int:
         """The number of the last text, handed out or not."""
         return self._sent + len(self._unsent) - self._controls
 
-    def put(self, *texts: bytes) -> None:
+    def put(self, *texts: Text) -> None:
         """Have texts sent."""
         self._unsent += texts
         for text in texts:
@@ -66,7 +76,7 @@ class Outbox:
         self._controls += 1
         self.waiting_bytes += len(text)
 
-    def take(self) -> list[bytes]:
+    def take(self) -> list[Text]:
         """Hand out the next texts; once more, until there are none."""
         if self.waiting_bytes <= _SLICE_BYTES:
             entries, self._unsent = self._unsent, []
@@ -81,6 +91,11 @@ class Outbox:
             texts = numbered = _numbered(entries)
         self._keep(numbered)
         return texts
+
+    def sent(self, text: Text) -> int:
+        """A text goes its own way, now and before all that waits; returns its number."""
+        self._keep([text])
+        return self._sent
 
     def acknowledge(self, number: int) -> None:
         """The client has received everything up to this number."""
@@ -119,12 +134,12 @@ class Outbox:
         self._sent = self._age_mark = received
         return True
 
-    def _wait_with(self, texts: list[bytes]) -> None:
+    def _wait_with(self, texts: list[Text]) -> None:
         self._unsent = [*texts]
         self._controls = 0
         self.waiting_bytes = sum(map(len, texts))
 
-    def _next_slice(self) -> list[bytes | Control]:
+    def _next_slice(self) -> list[Text | Control]:
         size = count = 0
         while size < _SLICE_BYTES and count < len(self._unsent):
             entry = self._unsent[count]
@@ -135,7 +150,7 @@ class Outbox:
         self.waiting_bytes -= size
         return entries
 
-    def _keep(self, texts: list[bytes]) -> None:
+    def _keep(self, texts: list[Text]) -> None:
         self._sent += len(texts)
         self._kept += texts
         self._kept_bytes += sum(map(len, texts))
@@ -146,5 +161,5 @@ class Outbox:
         self._kept_bytes -= len(self._kept.popleft())
 
 
-def _numbered(entries: list[bytes | Control]) -> list[bytes]:
-    return [entry for entry in entries if isinstance(entry, bytes)]
+def _numbered(entries: list[Text | Control]) -> list[Text]:
+    return [entry for entry in entries if not isinstance(entry, Control)]

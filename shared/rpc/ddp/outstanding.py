@@ -11,6 +11,7 @@ from msgspec import UNSET
 
 from shared.rpc.ddp import messages as m
 from shared.rpc.ddp.events import MethodRaised, MethodReturned
+from shared.rpc.ddp.parcels import Parcel, Written
 from shared.rpc.ejson import UNDEFINED, Ejson
 from shared.rpc.errors import ConnectionLost, EjsonError
 
@@ -21,7 +22,7 @@ class Call(msgspec.Struct, eq=False):
     """One method call on its way."""
 
     id: str
-    text: bytes
+    text: Written
     """The message that asks for it."""
     retry: bool = False
     """Whether it may be sent again to a server that does not know our session any more."""
@@ -35,6 +36,10 @@ class Call(msgspec.Struct, eq=False):
     answer: Answer | None = None
     """Its result, if that came before its ``updated`` and has to wait for it."""
     is_updated: bool = False
+    extra: bytes = b""
+    """What else ``tandem1`` says of it, as the end of its text."""
+    parcel: Parcel | None = None
+    """How it was sent, if bytes travelled beside its text."""
 
 
 class Outstanding:
@@ -70,14 +75,14 @@ class Outstanding:
         call.may_have_run = True
         self._sent[call.id] = call
 
-    def release(self, *, first_only: bool) -> list[bytes]:
-        """Take the calls out of the line that may be sent now; returns their texts."""
-        texts = self._release_from(self._first) if self._first else []
+    def release(self, *, first_only: bool) -> list[Call]:
+        """Take the calls out of the line that may be sent now."""
+        calls = self._release_from(self._first) if self._first else []
         if self._queue and not first_only and not self._first:
-            texts += self._release_from(self._queue)
-        return texts
+            calls += self._release_from(self._queue)
+        return calls
 
-    def _release_from(self, queue: dict[str, Call]) -> list[bytes]:
+    def _release_from(self, queue: dict[str, Call]) -> list[Call]:
         going: list[Call] = []
         for call in queue.values():
             if self._alone is not None or (call.wait and self._sent):
@@ -89,22 +94,25 @@ class Outstanding:
             going.append(call)
         for call in going:
             del queue[call.id]
-        return [call.text for call in going]
+        return going
 
     @property
     def is_anything_queued(self) -> bool:
         """Whether a call waits to be sent."""
         return bool(self._queue or self._first)
 
-    def answered(self, message: m.Result, *, is_complete: bool) -> Answer | None:
+    def answered(
+        self, message: m.Result, blobs: list[bytes] | None = None, *, is_complete: bool
+    ) -> Answer | None:
         """A result came; returns it if that settles its call.
 
         ``is_complete``: whether all documents that came are shown.
+        ``blobs``: what came beside it, if the version has such.
         """
         call = self._sent.get(message.id)
         if call is None or call.answer is not None:
             return None
-        call.answer = self._read(message)
+        call.answer = self._read(message, blobs)
         if call.needs_update and not (call.is_updated and is_complete):
             self._any_updated |= call.is_updated
             return None
@@ -113,23 +121,27 @@ class Outstanding:
             self._alone = None
         return call.answer
 
-    def _read(self, message: m.Result) -> Answer:
+    def _read(self, message: m.Result, blobs: list[bytes] | None) -> Answer:
         try:
             if message.error is not UNSET:
                 return MethodRaised(message.id, m.decode_error(message.error))
             raw = message.result
             return MethodReturned(
-                message.id, UNDEFINED if raw is UNSET else self._ejson.loads(bytes(raw))
+                message.id, UNDEFINED if raw is UNSET else self._ejson.loads(bytes(raw), blobs)
             )
         except EjsonError as error:
             return _unreadable(message.id, str(error))
 
     def answered_unreadably(self, call_id: str) -> Answer | None:
         """A result came that can't even be taken apart; returns what settles its call."""
+        return self.failed(call_id, EjsonError("the result can't be read: nested too deeply"))
+
+    def failed(self, call_id: str, error: Exception) -> Answer | None:
+        """A call can't be sent, or its result can't be had; returns what settles it."""
         if call_id not in self._sent:
             return None
         self.remove(call_id)
-        return _unreadable(call_id, "nested too deeply")
+        return MethodRaised(call_id, error)
 
     def updated(self, ids: Sequence[str]) -> None:
         """What these methods changed has been sent; :meth:`complete` settles them."""
@@ -152,31 +164,32 @@ class Outstanding:
 
     def may_have_run(self, call_id: str) -> bool:
         """Whether that call was sent."""
-        return call_id in self._sent or (
-            call_id in self._queue and self._queue[call_id].may_have_run
-        )
+        call = self._sent.get(call_id) or self._queue.get(call_id)
+        return call is not None and call.may_have_run
 
-    def remove(self, call_id: str) -> None:
-        """The call is settled, or nobody waits for it any more."""
-        self._sent.pop(call_id, None)
-        self._queue.pop(call_id, None)
-        self._first.pop(call_id, None)
+    def remove(self, call_id: str) -> Call | None:
+        """The call is settled, or nobody waits for it any more; returns it."""
+        call = self._sent.pop(call_id, None) or self._queue.pop(call_id, None)
+        call = call or self._first.pop(call_id, None)
         if self._alone == call_id:
             self._alone = None
+        return call
 
-    def unanswered(self) -> list[bytes]:
-        """The texts of the calls that were sent, to be sent again on the same session."""
-        return [call.text for call in self._sent.values() if call.answer is None]
+    def unanswered(self) -> list[Call]:
+        """The calls that were sent, to be sent again on the same session."""
+        return [call for call in self._sent.values() if call.answer is None and call.may_have_run]
 
-    def withdraw(self, keep: Callable[[Call], object], reason: str) -> list[Answer]:
-        """Settle every call that ``keep`` denies, and every part of a login.
+    def withdraw(
+        self, keep: Callable[[Call], object], reason: str
+    ) -> tuple[list[Call], list[Answer]]:
+        """Settle every call that ``keep`` denies, and every part of a login; returns them.
 
         By its answer if that is known, else by ``ConnectionLost``.
         """
         gone = [call for call in self._all() if call.is_first or not keep(call)]
         for call in gone:
             self.remove(call.id)
-        return [call.answer or _lost(call, reason) for call in gone]
+        return gone, [call.answer or _lost(call, reason) for call in gone]
 
     def begin_anew(self) -> set[str]:
         """The session is a new one: what was sent waits again; returns the ids of these.

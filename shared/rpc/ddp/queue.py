@@ -10,6 +10,14 @@ _OVERHEAD_BYTES = 200
 """What an entry takes besides its text, about."""
 
 
+class Beside(msgspec.Struct, frozen=True):
+    """What only ``tandem1`` says of a request."""
+
+    blobs: list[bytes]
+    deadline: float | None = None
+    traceparent: str | None = None
+
+
 class QueuedMethod(msgspec.Struct, frozen=True):
     """A method that waits for its turn; its parameters are not decoded yet."""
 
@@ -17,6 +25,16 @@ class QueuedMethod(msgspec.Struct, frozen=True):
     name: str
     params: bytes
     random_seed: str | None
+    beside: Beside | None = None
+
+
+class QueuedSub(msgspec.Struct, frozen=True):
+    """A subscription that waits for its turn."""
+
+    id: str
+    name: str
+    params: bytes
+    beside: Beside | None = None
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -25,7 +43,7 @@ class Refusal(msgspec.Struct, frozen=True):
     text: bytes
 
 
-Entry = QueuedMethod | m.Sub | m.Unsub | Refusal
+Entry = QueuedMethod | QueuedSub | m.Unsub | Refusal
 
 
 class Queue:
@@ -63,6 +81,15 @@ class Queue:
         entry, size = self._entries.popleft()
         self._bytes -= size
         return entry
+
+    def remove_method(self, method_id: str) -> bool:
+        """Take a method out of its turn; False if it does not wait."""
+        for index, (entry, size) in enumerate(self._entries or ()):
+            if isinstance(entry, QueuedMethod) and entry.id == method_id and self._entries:
+                del self._entries[index]
+                self._bytes -= size
+                return True
+        return False
 
     def clear(self) -> None:
         """Drop everything."""

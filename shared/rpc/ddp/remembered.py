@@ -8,6 +8,8 @@ from collections import OrderedDict
 
 import msgspec
 
+from shared.rpc.ddp.parcels import Written
+
 _OVERHEAD_BYTES = 200
 """What an entry takes besides its texts, about."""
 
@@ -21,7 +23,7 @@ class Answer(msgspec.Struct, gc=False):
     """In which session of the client it came last, counted from the first…"""
     connection: int
     """…and on which connection of that session."""
-    texts: tuple[bytes, ...]
+    texts: tuple[Written, ...]
     """What was sent; empty when it was too much to keep."""
 
 
@@ -55,7 +57,7 @@ class Remembered:
     def add(
         self,
         method_id: str,
-        texts: tuple[bytes, bytes],
+        texts: tuple[Written, Written],
         *,
         session: int,
         connection: int,

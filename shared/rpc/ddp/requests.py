@@ -13,8 +13,14 @@ from shared.rpc.ddp import messages as m
 from shared.rpc.ddp.answers import Answers, failed
 from shared.rpc.ddp.complaints import MALFORMED, complaint
 from shared.rpc.ddp.config import ServerConfig
-from shared.rpc.ddp.events import MethodCalled, ServerEvent, Subscribed, Unsubscribed
-from shared.rpc.ddp.queue import Entry, Queue, QueuedMethod, Refusal
+from shared.rpc.ddp.events import (
+    MethodCalled,
+    MethodStopped,
+    ServerEvent,
+    Subscribed,
+    Unsubscribed,
+)
+from shared.rpc.ddp.queue import Beside, Entry, Queue, QueuedMethod, QueuedSub, Refusal
 from shared.rpc.ddp.view import View
 from shared.rpc.ejson import UNDEFINED, Ejson
 from shared.rpc.errors import EjsonError, MethodError
@@ -27,7 +33,7 @@ class Requests:
 
     __slots__ = (
         *("_blocking", "_config", "_ejson", "_event", "_methods", "_publications", "_queue"),
-        *("_send", "_view", "answers"),
+        *("_send", "_view", "answers", "check_blobs", "on_refused_sub"),
     )
 
     def __init__(
@@ -52,8 +58,14 @@ class Requests:
         self._event = event
         self._queue = Queue(config.max_queued_bytes)
         self._blocking: MethodCalled | Subscribed | None = None
+        self.check_blobs: Callable[[list[bytes]], None] | None = None
+        """Called with those of each result, and may raise; None: bytes travel in the texts."""
+        self.on_refused_sub: Callable[[str], None] | None = None
+        """Called with the id of each subscription that comes to nothing."""
 
-    def take(self, message: m.Method | m.Sub | m.Unsub, text: str | bytes) -> bool:
+    def take(
+        self, message: m.Method | m.Sub | m.Unsub, text: str | bytes, beside: Beside | None = None
+    ) -> bool:
         """Take in a request; False when more wait than a client may ever have waiting."""
         if isinstance(message, m.Unsub):
             return self._enqueue(message, text)
@@ -62,10 +74,10 @@ class Requests:
         if not params.startswith(b"["):
             return self.refuse(MALFORMED[kind], text)
         if isinstance(message, m.Method):
-            return self._take_method(message, params, text)
+            return self._take_method(message, params, text, beside)
         if self._has_room(text):
-            return self._enqueue(message, text)
-        self._send(m.encode(m.NoSub(message.id, m.encode_error(_busy()))))
+            return self._enqueue(QueuedSub(message.id, message.name, params, beside), text)
+        self.refuse_at_once(message, _busy())
         return True
 
     def refuse(self, reason: str, text: str | bytes) -> bool:
@@ -77,22 +89,33 @@ class Requests:
         if isinstance(message, m.Method):
             self._send(*failed(message.id, error))
         else:
-            self._send(m.encode(m.NoSub(message.id, m.encode_error(error))))
+            self._refuse_sub(message.id, error)
 
     def method_done(self, call: MethodCalled, result: Any) -> None:
         """Answer a method; a result of ``UNDEFINED`` is none.
 
         Raises:
             EjsonError: the result can't be written; the method is not answered yet.
+            MethodError: nor can it be sent.
         """
-        raw = UNSET if result is UNDEFINED else Raw(self._ejson.dumps(result))
-        self.answers.answer(m.Result(call.id, result=raw))
+        blobs: list[bytes] | None = None if self.check_blobs is None else []
+        raw = UNSET if result is UNDEFINED else Raw(self._ejson.dumps(result, blobs))
+        if blobs and self.check_blobs is not None:
+            self.check_blobs(blobs)
+        self.answers.answer(m.Result(call.id, result=raw), blobs)
         self.unblock(call)
 
     def method_failed(self, call: MethodCalled, error: MethodError) -> None:
         """Answer a method with an error."""
         self.answers.answer(m.Result(call.id, error=m.encode_error(error)))
         self.unblock(call)
+
+    def stop(self, method_id: str, error: MethodError) -> None:
+        """Have a method end with an error, if it has not ended: see to it that it does."""
+        if self._queue.remove_method(method_id):
+            self.answers.answer(m.Result(method_id, error=m.encode_error(error)))
+        elif (call := self.answers.running(method_id)) is not None:
+            self._event(MethodStopped(call, error))
 
     def is_blocking(self, handler: MethodCalled | Subscribed) -> bool:
         """Whether the queue waits for this handler."""
@@ -110,8 +133,10 @@ class Requests:
 
     # Inside
 
-    def _take_method(self, message: m.Method, params: bytes, text: str | bytes) -> bool:
-        fingerprint = hash((message.method, params))
+    def _take_method(
+        self, message: m.Method, params: bytes, text: str | bytes, beside: Beside | None
+    ) -> bool:
+        fingerprint = _fingerprint(message.method, params, beside)
         if self.answers.repeat(message.id, fingerprint):
             return True
         if self.answers.outstanding >= self._config.max_methods or not self._has_room(text):
@@ -119,7 +144,8 @@ class Requests:
             return True
         self.answers.expect(message.id, fingerprint)
         seed = None if message.random_seed is UNSET else message.random_seed
-        return self._enqueue(QueuedMethod(message.id, message.method, params, seed), text)
+        entry = QueuedMethod(message.id, message.method, params, seed, beside)
+        return self._enqueue(entry, text)
 
     def _has_room(self, text: str | bytes) -> bool:
         return self._blocking is None or self._queue.has_room(len(text))
@@ -138,7 +164,7 @@ class Requests:
         match entry:
             case QueuedMethod():
                 self._begin_method(entry)
-            case m.Sub():
+            case QueuedSub():
                 self._begin_subscription(entry)
             case m.Unsub():
                 self._end_subscription(entry)
@@ -153,39 +179,58 @@ class Requests:
             )
             self._send(*(result, updated) * times)  # Meteor's order for this one case
             return
+        beside = method.beside
         try:
-            params = self._ejson.loads(method.params)
+            params = self._ejson.loads(method.params, None if beside is None else beside.blobs)
         except EjsonError as error:
             failure = m.encode_error(_bad_params(error))
             self.answers.answer(m.Result(method.id, error=failure))
             return
-        self._blocking = MethodCalled(method.id, method.name, params, method.random_seed)
-        self.answers.begin(self._blocking)
-        self._event(self._blocking)
+        if beside is None:
+            call = MethodCalled(method.id, method.name, params, method.random_seed)
+        else:
+            call = MethodCalled(
+                method.id,
+                method.name,
+                params,
+                method.random_seed,
+                is_cancellable=True,
+                deadline=beside.deadline,
+                traceparent=beside.traceparent,
+            )
+        self._blocking = call
+        self.answers.begin(call)
+        self._event(call)
 
-    def _begin_subscription(self, message: m.Sub) -> None:
-        if self._view.find(message.id) is not None and message.name in self._publications:
+    def _begin_subscription(self, sub: QueuedSub) -> None:
+        if self._view.find(sub.id) is not None and sub.name in self._publications:
             return
         try:
-            subscribed = self._checked(message)
+            subscribed = self._checked(sub)
         except MethodError as error:
-            self.refuse_at_once(message, error)
+            self._refuse_sub(sub.id, error)
             return
         self._blocking = subscribed
         self._view.start(subscribed)
         self._event(subscribed)
 
-    def _checked(self, message: m.Sub) -> Subscribed:
-        if message.name not in self._publications:
-            raise MethodError(404, f"Subscription '{message.name}' not found")
+    def _checked(self, sub: QueuedSub) -> Subscribed:
+        if sub.name not in self._publications:
+            raise MethodError(404, f"Subscription '{sub.name}' not found")
         most = self._config.max_subscriptions
         if self._view.subscription_count >= most:
             raise MethodError("too-many-subscriptions", f"There can be {most} at a time.")
         try:
-            params = [] if message.params is UNSET else self._ejson.loads(bytes(message.params))
+            blobs = None if sub.beside is None else sub.beside.blobs
+            params = self._ejson.loads(sub.params, blobs)
         except EjsonError as error:
             raise _bad_params(error) from None
-        return Subscribed(message.id, message.name, params)
+        return Subscribed(sub.id, sub.name, params)
+
+    def _refuse_sub(self, sub_id: str, error: MethodError) -> None:
+        self._send(m.encode(m.NoSub(sub_id, m.encode_error(error))))
+        if self.on_refused_sub is not None:
+            self.on_refused_sub(sub_id)
 
     def _end_subscription(self, message: m.Unsub) -> None:
         subscription = self._view.find(message.id)
@@ -194,6 +239,12 @@ class Requests:
         else:
             self._event(Unsubscribed(subscription))
             self._view.end(subscription)
+
+
+def _fingerprint(name: str, params: bytes, beside: Beside | None) -> int:
+    if beside is None or not beside.blobs:
+        return hash((name, params))
+    return hash((name, params, *((len(blob), blob[:1024]) for blob in beside.blobs)))
 
 
 def _busy() -> MethodError:

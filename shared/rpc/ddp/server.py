@@ -9,19 +9,22 @@ it; while there is none, what the session says waits for :meth:`~ServerSession.r
 """
 
 import math
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from shared.rpc.ddp import messages as m
+from shared.rpc.ddp import tandem as t
 from shared.rpc.ddp.answers import Answers
 from shared.rpc.ddp.complaints import BAD_REQUEST, MALFORMED, complaint, kind_of
 from shared.rpc.ddp.config import ServerConfig
 from shared.rpc.ddp.events import Closed, Dropped, MethodCalled, ServerEvent, Subscribed
+from shared.rpc.ddp.frames import Outgoing
 from shared.rpc.ddp.handshake import Greeting
 from shared.rpc.ddp.heartbeat import Heartbeat
 from shared.rpc.ddp.merge_box import Strategy
 from shared.rpc.ddp.nesting import is_nested_deeper
 from shared.rpc.ddp.outbox import Outbox
+from shared.rpc.ddp.parcels import Written
 from shared.rpc.ddp.remembered import Remembered
 from shared.rpc.ddp.requests import Requests
 from shared.rpc.ddp.view import View
@@ -101,7 +104,7 @@ class ServerSession:
         self._heartbeat.message_received()
         is_deep = is_nested_deeper(text, self._config.max_depth)
         try:
-            message = m.decode_from_client(text)
+            message = self._read(text)
         except m.Unreadable:
             self._refuse(text)
             return
@@ -127,9 +130,19 @@ class ServerSession:
         """How long the texts are that were not taken out yet."""
         return self._outbox.waiting_bytes
 
-    def texts_to_send(self) -> list[bytes]:
-        """Take out texts that must be sent now, in order; once more, until there are none."""
-        return self._outbox.take()
+    def texts_to_send(self) -> Sequence[Outgoing]:
+        """Take out what must be sent now, in order; once more, until there is nothing."""
+        texts: list[Any] = self._outbox.take()  # all bytes: there are no parcels in version 1
+        return texts
+
+    @property
+    def has_bulk_to_send(self) -> bool:
+        """Whether :meth:`bulk_to_send` would return anything."""
+        return False
+
+    def bulk_to_send(self) -> Sequence[Outgoing]:
+        """Take out a little of what can wait until there are no texts to send."""
+        return ()
 
     def events(self) -> list[ServerEvent]:
         """Take out what happened since the last call."""
@@ -232,6 +245,7 @@ class ServerSession:
 
         Raises:
             EjsonError: the result can't be written; the method is not answered yet.
+            MethodError: nor can it be sent.
         """
         if self._is_open:
             self._requests.method_done(call, result)
@@ -240,6 +254,9 @@ class ServerSession:
         """Answer a method with an error."""
         if self._is_open:
             self._requests.method_failed(call, error)
+
+    def progress(self, call: MethodCalled, done: float, total: float | None, note: str) -> None:
+        """Tell a method's caller how far it is, if the version has words for that."""
 
     def begin_write(self, call: MethodCalled) -> bool:
         """Hold back the method's ``updated`` until :meth:`end_write`.
@@ -263,6 +280,9 @@ class ServerSession:
 
     # Inside
 
+    def _read(self, text: str | bytes) -> m.ClientMessage | t.Cancel:
+        return m.decode_from_client(text)
+
     def _begin_to_watch(self, now: float) -> None:
         if self.version != "pre1":
             self._heartbeat.start(now)
@@ -277,9 +297,10 @@ class ServerSession:
         config = self._config
         return config.heartbeat.interval + config.heartbeat.timeout + config.resume_timeout
 
-    def _send(self, *texts: bytes) -> None:
+    def _send(self, *texts: Written) -> None:
         if self._is_open:
-            self._outbox.put(*texts)
+            found: Any = texts  # all bytes: nothing travels beside them in version 1
+            self._outbox.put(*found)
             if not self._is_attached:
                 self._check_what_waits()
 
@@ -287,7 +308,7 @@ class ServerSession:
         if not self._outbox.make_room(self._config.replay_bytes):
             self.close(POLICY_VIOLATION, "too much waits for a client that is away")
 
-    def _take(self, message: m.ClientMessage, text: str | bytes) -> None:
+    def _take(self, message: m.ClientMessage | t.Cancel, text: str | bytes) -> None:
         match message:
             case m.Method() | m.Sub() | m.Unsub():
                 self._check_queue(self._requests.take(message, text))
@@ -301,6 +322,8 @@ class ServerSession:
                 self._send(complaint("Already connected", text))
             case m.Disconnect():
                 self.leave()
+            case t.Cancel():
+                pass  # no message of version 1
 
     def _check_queue(self, has_room: bool) -> None:
         if not has_room:
@@ -327,7 +350,7 @@ class ServerSession:
             reason = MALFORMED.get(kind, BAD_REQUEST)
             self._check_queue(self._requests.refuse(reason, text))
 
-    def _refuse_deep(self, message: m.ClientMessage) -> None:
+    def _refuse_deep(self, message: m.ClientMessage | t.Cancel) -> None:
         if isinstance(message, (m.Method, m.Sub)):
             self._requests.refuse_at_once(message, MethodError(400, "Nested too deeply"))
         else:

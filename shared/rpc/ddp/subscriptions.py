@@ -5,10 +5,11 @@ from collections.abc import Iterable
 import msgspec
 
 from shared.rpc.ddp import messages as m
+from shared.rpc.ddp.parcels import Written
 
 
 class _Wanted(msgspec.Struct, eq=False):
-    text: bytes
+    text: Written
     is_sent: bool = False  # on this session
     is_ready: bool = False  # on this session
     was_ready: bool = False  # on any
@@ -24,7 +25,7 @@ class Subscriptions:
     def __contains__(self, subscription_id: str) -> bool:
         return subscription_id in self._wanted
 
-    def add(self, subscription_id: str, text: bytes) -> None:
+    def add(self, subscription_id: str, text: Written) -> None:
         """From now on this one is wanted; ``text`` asks for it."""
         self._wanted[subscription_id] = _Wanted(text)
 
@@ -48,8 +49,9 @@ class Subscriptions:
             wanted.is_ready = wanted.was_ready = True
         return known
 
-    def texts_to_send(self) -> list[bytes]:
+    def texts_to_send(self) -> list[Written]:
         """What the server must be told, and is told now."""
+        texts: list[Written]
         texts = [m.encode(m.Unsub(name)) for name, is_told in self._left.items() if not is_told]
         self._left = dict.fromkeys(self._left, True)
         for wanted in self._wanted.values():

@@ -12,6 +12,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from shared.rpc.ddp import messages as m
 
 VERSION: Final = "tandem1"
+VERSIONS: Final = (VERSION, *m.VERSIONS)
+"""What our services speak to one another, best first."""
 
 BlobId = Annotated[int, Meta(ge=0, le=0xFFFF_FFFF)]
 BlobIds = list[BlobId] | UnsetType

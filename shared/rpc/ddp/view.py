@@ -11,6 +11,7 @@ from shared.rpc.ddp.document import Document
 from shared.rpc.ddp.events import Subscribed
 from shared.rpc.ddp.ids import DocumentIds
 from shared.rpc.ddp.merge_box import MergeBox, Strategy
+from shared.rpc.ddp.parcels import Written
 from shared.rpc.ejson import Ejson
 from shared.rpc.errors import MethodError
 
@@ -30,7 +31,7 @@ class View:
     def __init__(
         self,
         ejson: Ejson,
-        send: Callable[[bytes], None],
+        send: Callable[[Written], None],
         strategies: Mapping[str, Strategy] | None = None,
         max_documents: int | None = None,
     ) -> None:
@@ -45,6 +46,10 @@ class View:
         self._box = MergeBox(self._strategies, max_documents=max_documents)
         self._before_rerun: MergeBox | None = None
         self._held_ends: list[bytes] = []
+        self.has_blobs = False
+        """Whether bytes travel beside the texts."""
+        self.on_end: Callable[[str], None] | None = None
+        """Called with the id of each subscription that has ended."""
 
     def find(self, subscription_id: str) -> Subscribed | None:
         """The client's live subscription of that id."""
@@ -126,6 +131,8 @@ class View:
             self._tell(change)
         if subscription.name is None:
             return
+        if self.on_end is not None:
+            self.on_end(subscription.id)
         self._ready.discard(subscription.id)
         text = m.encode(m.NoSub(subscription.id, UNSET if error is None else m.encode_error(error)))
         if self._before_rerun is None:
@@ -153,7 +160,7 @@ class View:
         if before is None:
             return
         for change in self._box.changes_since(before):
-            self._send(change.text(self._ejson))
+            self._send(self._written(change))
         for text in self._held_ends:
             self._send(text)
         self._held_ends = []
@@ -189,7 +196,10 @@ class View:
         if change is None:
             return
         if self._before_rerun is None or self._box.is_told_at_once(change.collection):
-            self._send(change.text(self._ejson))
+            self._send(self._written(change))
+
+    def _written(self, change: Change) -> Written:
+        return change.letter(self._ejson) if self.has_blobs else change.text(self._ejson)
 
 
 def _fresh(subscriptions: dict[str, Subscribed]) -> dict[str, Subscribed]:

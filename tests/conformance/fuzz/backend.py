@@ -14,6 +14,7 @@ from shared.rpc.ejson import UNDEFINED, Ejson
 from shared.rpc.errors import MethodError
 from tests.conformance.fuzz.reader import Numbered
 from tests.conformance.fuzz.script import DOCUMENT_IDS, FIELDS, VALUES, Step
+from tests.support.texts import only_texts
 
 HEARTBEAT: Final = HeartbeatConfig(interval=60, timeout=60)
 _CONFIG = ServerConfig(heartbeat=HEARTBEAT, resume_timeout=15, replay_bytes=4_000)
@@ -163,7 +164,7 @@ class Backend:
             return
         self._act_on(served)
         if served.link is not None:
-            while texts := served.session.texts_to_send():
+            while texts := only_texts(served.session.texts_to_send()):
                 for text in texts:
                     served.numbered.sent(text, self.now)
                 served.link.down.extend(texts)

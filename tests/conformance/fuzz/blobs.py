@@ -9,7 +9,6 @@ from collections import deque
 from typing import Final
 
 from shared.rpc.ddp.blob_receiver import BlobLimits, BlobReceiver, BlobRefused, cost
-from shared.rpc.ddp.blob_sender import Parcel
 from shared.rpc.ddp.blobs import Blobs
 from shared.rpc.ddp.frames import (
     MAX_CHUNK_BYTES,
@@ -25,6 +24,7 @@ from shared.rpc.ddp.frames import (
     decode,
     encode,
 )
+from shared.rpc.ddp.parcels import Parcel
 from tests.conformance.fuzz.script import Step, Steps, steps_of
 
 LINES: Final = [

@@ -34,6 +34,7 @@ from shared.rpc.object_id import OBJECT_ID
 from tests.conformance.fuzz.corpus import FROM_SERVER
 from tests.conformance.fuzz.script import VALUES, Step, Steps, steps_of
 from tests.conformance.fuzz.view_model import Seen
+from tests.support.texts import only_texts
 
 LINES: Final = [
     *(b"<" + text for text in FROM_SERVER),
@@ -228,7 +229,7 @@ class _World:
         """Act on events, read what is sent, and compare."""
         for event in self.session.events():
             self._act(event)
-        texts = self.session.texts_to_send()
+        texts = only_texts(self.session.texts_to_send())
         assert self.is_linked or not texts, "texts without a connection"
         for text in texts:
             self._hear(text)

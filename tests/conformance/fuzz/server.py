@@ -34,6 +34,7 @@ from tests.conformance.fuzz.corpus import FROM_CLIENT
 from tests.conformance.fuzz.reader import Reader
 from tests.conformance.fuzz.runs import Runs
 from tests.conformance.fuzz.script import Step, Steps, drawn_lines, steps_of
+from tests.support.texts import only_texts
 
 _METHOD = b'<{"msg":"method","id":"%d","method":"slow","params":[%d]}'
 _SUB = b'<{"msg":"sub","id":"%s","name":"items"}'
@@ -207,7 +208,7 @@ class _World:
                 assert not self.is_closed, "an event after the last"
                 self._act(event)
         if self.is_attached and (self.pace < 2 or self.is_closed):
-            while texts := self.session.texts_to_send():
+            while texts := only_texts(self.session.texts_to_send()):
                 self.reader.sent(texts, self.now)
             assert self.session.bytes_to_send == 0
         if self.is_closed:

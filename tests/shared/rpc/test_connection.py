@@ -56,6 +56,13 @@ class Echo:
     def bytes_to_send(self) -> int:
         return sum(map(len, self.outgoing))
 
+    @property
+    def has_bulk_to_send(self) -> bool:
+        return False
+
+    def bulk_to_send(self) -> Sequence[Outgoing]:
+        return ()
+
     def receive(self, text: str | bytes, now: float) -> None:
         self.received.append(str(text))
         self.outgoing.append(str(text).encode())

@@ -24,6 +24,7 @@ class Runner:
         self.session = self
         self.id = session_id
         self.evidence = None
+        self.version = "1"
         self.is_open = True
         self._sessions = sessions
         self._remembered = Remembered(max_count=10, max_bytes=10_000)

@@ -10,6 +10,7 @@ from shared.rpc.ddp.merge_box import Strategy
 from shared.rpc.ddp.remembered import Remembered
 from shared.rpc.ddp.server import ServerConfig, ServerSession
 from shared.rpc.ejson import Ejson
+from tests.support.texts import only_texts
 
 CONNECT = '{"msg":"connect","version":"1","support":["1","pre2","pre1"]}'
 WELCOME = '{"msg":"connected","session":"S1"}'
@@ -48,7 +49,7 @@ class Wire:
     def sent(self) -> list[str]:
         texts = []
         while self.session.has_texts_to_send:
-            texts += [text.decode() for text in self.session.texts_to_send()]
+            texts += [text.decode() for text in only_texts(self.session.texts_to_send())]
         self.received += sum('"msg":"p' not in text for text in texts)
         return texts
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from shared.rpc.ddp.blob_sender import WINDOW_BYTES, BlobSender, Parcel
+from shared.rpc.ddp.blob_sender import WINDOW_BYTES, BlobSender
 from shared.rpc.ddp.frames import MAX_CHUNK_BYTES, Abort, Binary, Blob, Chunk, Outgoing, decode
+from shared.rpc.ddp.parcels import Parcel
 
 ALL = 10**9
 
@@ -47,14 +48,13 @@ def test_ids_count_up_and_begin_again_after_the_last(sender: BlobSender) -> None
 def test_a_small_message_goes_at_once_whatever_the_credit(sender: BlobSender) -> None:
     sender.granted(-WINDOW_BYTES)
     small = parcel(sender, b"abc", b"")
-    assert not small.is_large
-    assert told(sender.at_once(small)) == [("blob", 1), (1, 3), ("blob", 2), b"text"]
+    assert told(list(sender.at_once(small))) == [("blob", 1), (1, 3), ("blob", 2), b"text"]
     assert not sender.has_frames_to_send
 
 
 def test_what_goes_at_once_is_in_chunks_too_and_uses_up_credit(sender: BlobSender) -> None:
     size = WINDOW_BYTES + 1
-    frames = told(sender.at_once(parcel(sender, bytes(size))))
+    frames = told(list(sender.at_once(parcel(sender, bytes(size)))))
     assert frames[:2] == [("blob", 1), (1, MAX_CHUNK_BYTES)]
     assert frames[-2:] == [(1, 1), b"text"]
     sender.enqueue(parcel(sender, bytes(MAX_CHUNK_BYTES + 1)))
@@ -63,11 +63,6 @@ def test_what_goes_at_once_is_in_chunks_too_and_uses_up_credit(sender: BlobSende
     assert not sender.has_frames_to_send
     sender.granted(1)
     assert told(sender.frames_to_send(ALL)) == [("blob", 2), (2, MAX_CHUNK_BYTES)]
-
-
-def test_large_means_more_than_one_chunk(sender: BlobSender) -> None:
-    assert not parcel(sender, bytes(MAX_CHUNK_BYTES)).is_large
-    assert parcel(sender, bytes(MAX_CHUNK_BYTES), b"x").is_large
 
 
 def test_one_chunk_at_a_time_when_asked_for_little(sender: BlobSender) -> None:

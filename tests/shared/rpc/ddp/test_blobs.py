@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.rpc.ddp.blob_receiver import BlobLimits, BlobRefused, cost
-from shared.rpc.ddp.blob_sender import WINDOW_BYTES, Parcel
+from shared.rpc.ddp.blob_sender import WINDOW_BYTES
 from shared.rpc.ddp.blobs import Blobs
 from shared.rpc.ddp.frames import (
     MAX_CHUNK_BYTES,
@@ -25,6 +25,7 @@ from shared.rpc.ddp.frames import (
     decode,
     encode,
 )
+from shared.rpc.ddp.parcels import Parcel
 
 PATTERN = bytes(range(251)) * 4_000
 
@@ -45,9 +46,10 @@ class Link:
         text = b"%d" % len(self.parcels)
         start = len(self.parcels)
         blobs = [PATTERN[start : start + size] for size in sizes]
-        parcel = Parcel(text, self.near.sender.number(len(blobs)), blobs)
+        is_large = sum(sizes) > MAX_CHUNK_BYTES
+        parcel = Parcel(text, self.near.sender.number(len(blobs)), blobs, in_turns=is_large)
         self.parcels[text] = parcel
-        if parcel.is_large:
+        if parcel.in_turns:
             self.near.sender.enqueue(parcel)
         else:
             self._send_at_once(parcel)

@@ -21,18 +21,18 @@ class Session:
     """What one session with one subscription is sent."""
 
     def __init__(self) -> None:
-        self.texts: list[bytes] = []
+        self.texts: list[Any] = []
         self.view = View(EJSON, self.texts.append)
         self.sub = Subscribed("s", "items", [])
         self.view.start(self.sub)
 
     def added(self, document: Document) -> bytes:
         self.view.added(self.sub, "items", "a", document)
-        return self.texts[-1]
+        return bytes(self.texts[-1])
 
     def replaced(self, document: Document) -> bytes:
         self.view.replaced(self.sub, "items", "a", document)
-        return self.texts[-1]
+        return bytes(self.texts[-1])
 
 
 def test_every_session_is_sent_the_same_bytes() -> None:

@@ -4,14 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.rpc.ddp.outbox import Outbox
+from tests.support.texts import only_texts
 
 WELCOME = b"welcome"
 
 
 def drained(outbox: Outbox) -> list[bytes]:
-    texts = []
+    texts: list[bytes] = []
     while not outbox.is_empty:
-        texts += outbox.take()
+        texts += only_texts(outbox.take())
     return texts
 
 

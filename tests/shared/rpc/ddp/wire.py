@@ -8,6 +8,7 @@ from shared.rpc.ddp.client import ClientSession, ClientSessionConfig
 from shared.rpc.ddp.events import ClientEvent, DocumentEvent, SessionStarted
 from shared.rpc.ddp.heartbeat import HeartbeatConfig
 from shared.rpc.ejson import Ejson
+from tests.support.texts import only_texts
 
 Message = dict[str, Any]
 
@@ -52,7 +53,7 @@ class Wire:
         return list(self.events)
 
     def texts(self) -> list[str]:
-        return [text.decode() for text in self.session.texts_to_send()]
+        return [text.decode() for text in only_texts(self.session.texts_to_send())]
 
     def sent(self) -> list[Message]:
         return [json.loads(text) for text in self.texts()]
