@@ -25,7 +25,7 @@ class View:
 
     __slots__ = (
         *("_before_rerun", "_box", "_ejson", "_held_ends", "_ids", "_max_documents", "_ready"),
-        *("_send", "_strategies", "_subscriptions", "_universal"),
+        *("_send", "_strategies", "_subscriptions", "_universal", "has_blobs", "on_end"),
     )
 
     def __init__(
