@@ -1,8 +1,9 @@
-"""Methods that can be cancelled, each by itself, within the task that runs them."""
+"""Methods of ``tandem1``: each can be cancelled by itself, and is part of a trace."""
 
 import asyncio
 from types import TracebackType
 
+from shared.rpc import trace
 from shared.rpc.ddp.events import MethodCalled
 from shared.rpc.errors import MethodError
 
@@ -33,7 +34,7 @@ class Cancelling:
 
 
 class _Scope:
-    __slots__ = ("_call", "_errors", "_tasks")
+    __slots__ = ("_call", "_errors", "_tasks", "_trace")
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class _Scope:
         self._call = call
         self._tasks = tasks
         self._errors = errors
+        self._trace = None if call.traceparent is None else trace.bound(call.traceparent)
 
     def __enter__(self) -> None:
         if self._call in self._errors:
@@ -52,6 +54,8 @@ class _Scope:
         if task is None:
             raise RuntimeError("a method runs in a task")
         self._tasks[self._call] = task
+        if self._trace is not None:
+            self._trace.__enter__()
 
     def __exit__(
         self,
@@ -59,6 +63,8 @@ class _Scope:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._trace is not None:
+            self._trace.__exit__(None, None, None)
         task = self._tasks.pop(self._call)
         told = self._errors.pop(self._call, None)
         if told is None:

@@ -116,7 +116,8 @@ class Pump:
         if self._is_woken or session is None:
             return
         if not session.has_texts_to_send:
-            self._begin_bulk()
+            if session.has_bulk_to_send:
+                self._begin_bulk()
             return
         if self._sender is not None:
             if self._waiting_bytes() > self._marks.limit:
@@ -134,7 +135,8 @@ class Pump:
                 self._sender = self._group.create_task(self._send_slowly(texts))
                 break
             self._made_progress()
-        self._begin_bulk()
+        if self._session is not None and self._session.has_bulk_to_send:
+            self._begin_bulk()
 
     @property
     def is_full(self) -> bool:
@@ -203,10 +205,8 @@ class Pump:
             self._begin_bulk()
 
     def _begin_bulk(self) -> None:
-        session = self._session
-        if session is not None and session.has_bulk_to_send and self._bulk_sender is None:
-            group = self._group
-            self._bulk_sender = None if group is None else group.create_task(self._send_bulk())
+        if self._bulk_sender is None and self._group is not None:
+            self._bulk_sender = self._group.create_task(self._send_bulk())
 
     async def _send_bulk(self) -> None:
         """Send what can wait, a little at a time, as long as there is nothing else to send."""

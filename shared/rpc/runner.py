@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from itertools import count
 from typing import Any
 
-from shared.rpc import trace
 from shared.rpc.cancelling import Cancelling
 from shared.rpc.connection import POLICY_VIOLATION, Pump
 from shared.rpc.context import MethodContext, Subscription
@@ -324,7 +323,7 @@ class SessionRunner:
             self._offer.count("method", call.name, self.session)
             params = signature.check(call.params)
             if call.is_cancellable:
-                with trace.bound(call.traceparent), self._cancelling.scope(call):
+                with self._cancelling.scope(call):
                     result = await method(MethodContext(self, call), *params)
             else:
                 result = await method(MethodContext(self, call), *params)

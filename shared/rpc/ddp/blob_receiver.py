@@ -49,6 +49,8 @@ class BlobReceiver:
     def __init__(self, limits: BlobLimits) -> None:
         self.held_bytes = 0
         """What counts towards the limit at the moment."""
+        self.has_frames_to_send = False
+        """Whether :meth:`frames_to_send` would return any."""
         self._limits = limits
         self._blobs: dict[int, _Incoming] = {}
         self._refused: set[int] = set()  # those that the sender is to be told of
@@ -69,6 +71,7 @@ class BlobReceiver:
             case Abort():
                 self._find(frame.id)
                 self._forget(frame.id)
+        self.has_frames_to_send = bool(self._refused) or self._ungranted >= _GRANT_BYTES
 
     def claim(self, ids: Sequence[int]) -> list[bytes]:
         """Take out the blobs of a text. They count until :meth:`release`.
@@ -93,11 +96,6 @@ class BlobReceiver:
         """Claimed blobs of this :func:`cost` are done with."""
         self.held_bytes -= cost
 
-    @property
-    def has_frames_to_send(self) -> bool:
-        """Whether :meth:`frames_to_send` would return any."""
-        return bool(self._refused) or self._ungranted >= _GRANT_BYTES
-
     def frames_to_send(self) -> list[Binary]:
         """Take out what the sender must be told."""
         out = [encode(Refuse(blob_id)) for blob_id in self._refused]
@@ -105,6 +103,7 @@ class BlobReceiver:
         if self._ungranted >= _GRANT_BYTES:
             out.append(encode(Credit(self._ungranted)))
             self._ungranted = 0
+        self.has_frames_to_send = False
         return out
 
     def connection_made(self) -> None:
@@ -113,6 +112,7 @@ class BlobReceiver:
         self._blobs.clear()
         self._refused.clear()
         self._ungranted = 0
+        self.has_frames_to_send = False
 
     def _announced(self, frame: Blob) -> None:
         if frame.id in self._blobs:

@@ -164,7 +164,7 @@ class ClientSession(ClientLink):
         outstanding = self._outstanding
         if self.is_logged_in and self.is_connected and outstanding.is_line_empty and not wait:
             outstanding.pass_by(call)
-            self._wire.post([call])
+            self._wire.post(call)
         else:
             outstanding.add(call)
             self._send_calls()
@@ -341,7 +341,8 @@ class ClientSession(ClientLink):
 
     def _send_calls(self) -> None:
         if self.is_connected:
-            self._wire.post(self._outstanding.release(first_only=not self.is_logged_in))
+            for call in self._outstanding.release(first_only=not self.is_logged_in):
+                self._wire.post(call)
 
     def _send_subscriptions(self) -> None:
         if self.is_connected and self.is_logged_in:

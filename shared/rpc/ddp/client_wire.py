@@ -82,13 +82,11 @@ class ClientWire:
         self._cancelled.clear()
 
     @property
-    def is_tandem(self) -> bool:
-        """Whether ``tandem1`` was agreed on."""
-        return self._blobs is not None
-
-    @property
     def has_texts_to_send(self) -> bool:
-        return bool(self._outgoing) or self._has_frames
+        if self._outgoing:
+            return True
+        blobs = self._blobs
+        return blobs is not None and self._is_open and blobs.receiver.has_frames_to_send
 
     @property
     def bytes_to_send(self) -> int:
@@ -96,14 +94,10 @@ class ClientWire:
 
     def texts_to_send(self) -> list[Outgoing]:
         out, self._outgoing = self._outgoing, []
-        if self._blobs is not None and self._has_frames:
-            out += self._blobs.receiver.frames_to_send()
-        return out
-
-    @property
-    def _has_frames(self) -> bool:
         blobs = self._blobs
-        return blobs is not None and self._is_open and blobs.receiver.has_frames_to_send
+        if blobs is not None and self._is_open and blobs.receiver.has_frames_to_send:
+            out += blobs.receiver.frames_to_send()
+        return out
 
     @property
     def has_bulk_to_send(self) -> bool:
@@ -155,17 +149,16 @@ class ClientWire:
                 sender = self._blobs.sender
                 self._outgoing += sender.at_once(text.numbered(sender.number(len(text.blobs))))
 
-    def post(self, calls: Iterable[Call]) -> None:
-        """Have calls sent; those with many bytes when these have gone."""
-        for call in calls:
-            if self._blobs is None:
-                self.put(call.text)
-            elif isinstance(call.text, Letter):
-                letter = Letter(_with(call.text.text, call.extra), call.text.blobs, may_wait=True)
-                call.parcel = letter.numbered(self._blobs.sender.number(len(letter.blobs)))
-                self._send(call, call.parcel, self._blobs)
-            else:
-                self._outgoing.append(_with(call.text, call.extra))
+    def post(self, call: Call) -> None:
+        """Have a call sent; with many bytes, when these have gone."""
+        if self._blobs is None:
+            self.put(call.text)
+        elif isinstance(call.text, Letter):
+            letter = Letter(_with(call.text.text, call.extra), call.text.blobs, may_wait=True)
+            call.parcel = letter.numbered(self._blobs.sender.number(len(letter.blobs)))
+            self._send(call, call.parcel, self._blobs)
+        else:
+            self._outgoing.append(_with(call.text, call.extra))
 
     def post_again(self, calls: Iterable[Call]) -> None:
         """Have calls sent once more in the same session."""
@@ -173,7 +166,7 @@ class ClientWire:
             if self._blobs is not None and call.parcel is not None:
                 self._send(call, call.parcel, self._blobs)
             else:
-                self.post([call])
+                self.post(call)
 
     def give_up(self, call: Call) -> None:
         """Nobody waits for this call: cancel it, as far as the version has words for it."""

@@ -257,6 +257,8 @@ class TandemSession(ServerSession):
             deadline = self._now + message.deadline_ms / 1000
         trace = None if message.traceparent is UNSET else message.traceparent
         self._check_queue(self._requests.take(message, text, Beside(blobs, deadline, trace)))
+        if not blobs and deadline is None:
+            return
         if was_expected or not self._answers.is_expected(message.id):
             self._blobs.receiver.release(cost(blobs))
             return
