@@ -27,10 +27,20 @@ _LAST_ID = 0xFFFF_FFFF
 class BlobSender:
     """The blobs that one end of a session sends, over any number of connections."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, *, chunk_bytes: int = MAX_CHUNK_BYTES, under_way_bytes: int = WINDOW_BYTES
+    ) -> None:
+        """What goes in turns is sent in chunks of ``chunk_bytes``.
+
+        ``under_way_bytes``: no more than about so much, that the other end has not said to
+        have taken in. A short message waits behind it at most.
+        """
+        self._chunk_bytes = chunk_bytes
+        self._under_way_bytes = under_way_bytes
         self.waiting_bytes = 0
         """The bytes of all parcels that are not sent yet."""
         self._credit = WINDOW_BYTES
+        self._under_way = 0
         self._last_id = 0
         self._parcels: deque[_Progress] = deque()
         self._aborts: list[int] = []
@@ -48,7 +58,7 @@ class BlobSender:
 
         For small ones, and for those whose place among other texts matters.
         """
-        self._credit -= parcel.size
+        self._sent(parcel.size)
         return _frames_of(parcel)
 
     def enqueue(self, parcel: Parcel) -> None:
@@ -79,11 +89,20 @@ class BlobSender:
     def granted(self, count: int) -> None:
         """The other end allows so many bytes more."""
         self._credit += count
+        self._under_way = max(0, self._under_way - count)
 
     @property
     def has_frames_to_send(self) -> bool:
         """Whether :meth:`frames_to_send` would return any."""
-        return bool(self._aborts) or (self._credit > 0 and bool(self._parcels))
+        return bool(self._aborts) or (bool(self._parcels) and self._has_room)
+
+    @property
+    def _has_room(self) -> bool:
+        return self._credit > 0 and self._under_way < self._under_way_bytes
+
+    def _sent(self, count: int) -> None:
+        self._credit -= count
+        self._under_way += count
 
     def frames_to_send(self, max_bytes: int) -> list[Binary | Parcel]:
         """Take out the next frames, with about so many bytes of blobs, as far as credit goes.
@@ -92,12 +111,12 @@ class BlobSender:
         """
         out: list[Binary | Parcel] = [encode(Abort(blob_id)) for blob_id in self._aborts]
         self._aborts.clear()
-        while self._parcels and self._credit > 0 and max_bytes > 0:
+        while self._parcels and self._has_room and max_bytes > 0:
             turn = self._parcels.popleft()
-            frames, sent = turn.next_frames()
+            frames, sent = turn.next_frames(self._chunk_bytes)
             out += frames
             max_bytes -= sent
-            self._credit -= sent
+            self._sent(sent)
             if turn.is_done:
                 self.waiting_bytes -= turn.parcel.size
                 out.append(turn.parcel)
@@ -108,6 +127,7 @@ class BlobSender:
     def connection_made(self) -> None:
         """A new connection, whose other end has nothing of what is not sent whole."""
         self._credit = WINDOW_BYTES
+        self._under_way = 0
         self._aborts.clear()
         self._parcels = deque(_Progress(turn.parcel) for turn in self._parcels)
 
@@ -137,11 +157,11 @@ class _Progress:
     def is_done(self) -> bool:
         return self._whole == len(self.parcel.ids)
 
-    def next_frames(self) -> tuple[list[Binary], int]:
+    def next_frames(self, chunk_bytes: int) -> tuple[list[Binary], int]:
         """The next chunk, after the announcement if it is the first; and its size."""
         blob_id, content = self.parcel.ids[self._whole], self.parcel.blobs[self._whole]
         frames = [] if self._offset else [encode(Blob(blob_id, len(content)))]
-        chunk = memoryview(content)[self._offset : self._offset + MAX_CHUNK_BYTES]
+        chunk = memoryview(content)[self._offset : self._offset + chunk_bytes]
         if chunk:
             frames.append(encode(Chunk(blob_id, chunk)))
         self._offset += len(chunk)

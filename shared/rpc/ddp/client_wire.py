@@ -21,7 +21,7 @@ from shared.rpc.ddp.outstanding import Call
 from shared.rpc.ddp.parcels import Letter, Parcel, Written, written
 from shared.rpc.ejson import Ejson
 
-_BULK_BYTES = 65_536
+_BULK_BYTES = 16_384
 """How much is handed out at once of bytes that go in turns."""
 
 

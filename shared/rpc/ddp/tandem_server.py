@@ -25,7 +25,7 @@ PROTOCOL_ERROR = 1002
 
 _SLICE_BYTES = 262_144
 """How much is handed out at once of texts with bytes."""
-_BULK_BYTES = 65_536
+_BULK_BYTES = 16_384
 """How much is handed out at once of bytes that go in turns."""
 
 _CANCELLED = MethodError("cancelled", "The call was cancelled.")
