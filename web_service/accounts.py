@@ -14,6 +14,7 @@ from bson import ObjectId
 from shared.models.passwords import Password, PasswordDigest
 from shared.models.session_store import Token, session_id
 from shared.models.users import User
+from shared.rpc.ejson import UNDEFINED
 from shared.rpc.errors import MethodError
 from shared.rpc.server import Method, MethodContext, Publication, Session, Subscription
 from web_service.auth import Auth, ShortText, Who
@@ -106,11 +107,12 @@ class Accounts:
         except Problem as problem:
             raise _login_error(problem) from None
 
-    async def _log_out(self, context: MethodContext) -> None:
+    async def _log_out(self, context: MethodContext) -> Any:
         with self._logins.leaving(context.session) as login:
             if login:
                 await self._logins.log_out(login)
         await context.set_user_id(None)
+        return UNDEFINED
 
     async def _log_out_everywhere(self, context: MethodContext) -> None:
         with self._logins.leaving(context.session):
@@ -127,9 +129,10 @@ class Accounts:
         self._logins.bind(context.session, session_id(token.token))
         return _answer(user_id, token)
 
-    async def _log_out_others(self, context: MethodContext) -> None:
+    async def _log_out_others(self, context: MethodContext) -> Any:
         user_id = _logged_in(context)
         await self._logins.log_out_others(user_id, self._logins.of(context.session))
+        return UNDEFINED
 
 
 async def _publish_nothing(sub: Subscription) -> None:

@@ -14,7 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from pymongo.errors import PyMongoError
 
 from shared.models.errors import InvalidPayload, KeyTaken
-from shared.rpc.errors import ConnectionLost, MethodError, RpcError
+from shared.rpc.errors import ConnectionLost, MethodError
 from shared.rpc.server import MethodContext, Subscription
 from web_service.jobs import (
     RETRY_AFTER_SECONDS,
@@ -162,7 +162,7 @@ def telling(handler: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[A
     async def told(context: MethodContext | Subscription, *params: Any) -> Any:
         try:
             return await handler(context, *params)
-        except RpcError:
+        except MethodError:
             raise
         except Exception as error:
             problem = problem_of(error)

@@ -19,6 +19,7 @@ class ChildHandle:
         "_on_deadline",
         "_pidfd",
         "_timer",
+        "_timer_due",
         "channel",
         "cpu_seconds",
         "id",
@@ -43,6 +44,7 @@ class ChildHandle:
         """Spent by its finished runs."""
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0.0  # uvloop's handles don't know it when it has passed
         self._on_deadline = on_deadline
         self._pidfd = -1
         self._loop = loop
@@ -79,7 +81,7 @@ class ChildHandle:
         short runs with long limits, one after the other, cost no timer each.
         """
         self._deadline = deadline = self._loop.time() + seconds
-        if self._timer is None or self._timer.when() > deadline:
+        if self._timer is None or self._timer_due > deadline:
             self._arm(deadline)
 
     def unlimit(self) -> None:
@@ -88,6 +90,7 @@ class ChildHandle:
     def _arm(self, deadline: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._timer_due = deadline
         self._timer = self._loop.call_at(deadline, self._look)
 
     def _look(self) -> None:

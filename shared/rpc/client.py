@@ -41,6 +41,7 @@ from shared.rpc.ejson import CustomType, Ejson
 from shared.rpc.errors import CallTimeout, ConnectionLost, NegotiationFailed
 from shared.rpc.keeper import Backoff, ConnectionStatus, Keeper, Status
 from shared.rpc.login import Hook, LoginRunner
+from shared.rpc.object_id import OBJECT_ID
 from shared.rpc.subscribing import Collection, Handle, Subscribing, random_id
 from shared.rpc.transport import (
     NORMAL_CLOSURE,
@@ -76,7 +77,7 @@ class Client:
         url: str,
         *,
         headers: Mapping[str, str] | Callable[[], Mapping[str, str]] | None = None,
-        custom_types: Iterable[CustomType] = (),
+        custom_types: Iterable[CustomType] = (OBJECT_ID,),
         config: ClientConfig | None = None,
         connect: Connect | None = None,
     ) -> None:

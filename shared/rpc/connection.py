@@ -53,7 +53,7 @@ class Pump:
     __slots__ = (
         *("_bulk_sender", "_close_with", "_group", "_is_woken", "_marks", "_on_events"),
         *("_on_flood", "_on_text", "_progress", "_sender", "_sending_bytes", "_session"),
-        *("_timer", "_transport", "_waiters"),
+        *("_timer", "_timer_due", "_transport", "_waiters"),
     )
 
     def __init__(
@@ -85,6 +85,7 @@ class Pump:
         self._waiters = 0  # for progress
         self._close_with: tuple[int, str] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0.0  # uvloop's handles don't know it when it has passed
         self._group: asyncio.TaskGroup | None = None
 
     async def run(self, texts: AsyncIterator[str | bytes] | None = None) -> None:
@@ -257,9 +258,10 @@ class Pump:
     def _arm_timer(self) -> None:
         """Wake up when the session wants to, or earlier: a vain call does no harm."""
         due = None if self._session is None else self._session.next_timer()
-        if due is not None and (self._timer is None or self._timer.when() > due):
+        if due is not None and (self._timer is None or self._timer_due > due):
             if self._timer is not None:
                 self._timer.cancel()
+            self._timer_due = due
             self._timer = asyncio.get_running_loop().call_at(due, self._on_timer)
 
     def _on_timer(self) -> None:

@@ -324,4 +324,6 @@ def _plain(value: Any) -> Any:
         return dict(value)
     if isinstance(value, (list, tuple)):
         return list(value)
+    if isinstance(value, bytes):
+        return {str(index): byte for index, byte in enumerate(value)}
     return str(value)

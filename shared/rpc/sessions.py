@@ -42,6 +42,7 @@ class Sessions:
         self._runners: dict[str, SessionRunner] = {}
         self._waiting: dict[SessionRunner, float] = {}  # → until when; the first ends first
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0.0  # uvloop's handles don't know it when it has passed
         self._legacies: OrderedDict[str, _Legacy] = OrderedDict()
         self.legacy_bytes = 0
         """How much is kept of what ended sessions answered, about."""
@@ -117,9 +118,10 @@ class Sessions:
     def _arm_timer(self) -> None:
         due = [*islice(self._waiting.values(), 1)]
         due += [legacy.until for legacy in islice(self._legacies.values(), 1)]
-        if due and (self._timer is None or self._timer.when() > min(due)):
+        if due and (self._timer is None or self._timer_due > min(due)):
             self.stop()
-            self._timer = asyncio.get_running_loop().call_at(min(due), self._on_timer)
+            self._timer_due = min(due)
+            self._timer = asyncio.get_running_loop().call_at(self._timer_due, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None

@@ -31,6 +31,7 @@ OID = "aabbccddeeff001122334455"
 MOMENT = datetime.fromtimestamp(1_700_000_000, UTC)
 FIVE = datetime.fromtimestamp(0.005, UTC)
 LIMIT = Rule(limit=3, seconds=1, type="method", name="echo", connection_id=each)
+_RECORDS, _RECORD_LENGTH = 10_000, 200
 PATHS = ("/websocket", "/websocket/")
 CLIENT_URL = "/sockjs.js"
 """Named by SockJS's iframe page; the peer itself has no such file."""
@@ -65,9 +66,13 @@ class Records:
         return records
 
     async def wait(self, ms: int | float, tag: str, form: str = "{0} {1}") -> None:
-        self._records.append(form.format("start", tag))
+        self._record(form.format("start", tag))
         await asyncio.sleep(ms / 1000)
-        self._records.append(form.format("end", tag))
+        self._record(form.format("end", tag))
+
+    def _record(self, text: str) -> None:
+        self._records.append(text[:_RECORD_LENGTH])
+        del self._records[:-_RECORDS]
 
 
 class Items:

@@ -5,6 +5,8 @@ The order of the fields is the order of the keys on the wire, as Meteor writes t
 wire is ``UNSET``. Fields that a message does not have are ignored, as DDP demands.
 """
 
+import contextlib
+import json
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -12,7 +14,7 @@ import orjson
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from shared.rpc import ejson
-from shared.rpc.errors import MethodError
+from shared.rpc.errors import EjsonError, MethodError
 
 VERSIONS: Final = ("1", "pre2", "pre1")
 """What we speak, best first. ``pre1`` has no ping."""
@@ -180,6 +182,11 @@ _server_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(Serv
 EMPTY_PARAMS: Final = b"[]"
 
 
+_REPAIRED_BYTES = 100_000
+_EJSON = ejson.Ejson()
+_EJSON_FIELDS = frozenset({"fields", "params", "result"})
+
+
 class Unreadable(ValueError):
     """A text is not one of the messages that may come from that side."""
 
@@ -216,7 +223,27 @@ def read(decoder: msgspec.json.Decoder[Message], text: str | bytes) -> Message:
     try:
         return decoder.decode(text)
     except (ValueError, RecursionError) as error:
-        raise Unreadable(str(error)) from error
+        repaired = _without_lone_surrogates(text)
+        if repaired is None:
+            raise Unreadable(str(error)) from error
+        return read(decoder, repaired)
+
+
+def _without_lone_surrogates(text: str | bytes) -> bytes | None:
+    """The same with U+FFFD for each half of a character; None if it has none, or is long.
+
+    JavaScript's texts may hold such halves, of an emoji that was cut in two for instance, and
+    so does its JSON; what reads them here is slow.
+    """
+    if len(text) > _REPAIRED_BYTES:
+        return None
+    try:
+        value = json.loads(text)
+        plain = json.dumps(value, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return None
+    whole = plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return None if whole == plain else whole.encode()
 
 
 def encode_error(error: MethodError) -> Raw:
@@ -259,4 +286,15 @@ def offending(text: str | bytes) -> tuple[Any, Raw] | None:
         return None
     if not isinstance(value, (dict, list)):
         return None
-    return value, Raw(ejson.dumps_plain(value))
+    return value, Raw(ejson.dumps_plain(_decoded(value)))
+
+
+def _decoded(value: Any) -> Any:
+    """As Meteor has it in memory: dates in these fields go back as ISO texts."""
+    if not isinstance(value, dict):
+        return value
+    read = dict(value)
+    for name in _EJSON_FIELDS & value.keys():
+        with contextlib.suppress(EjsonError):
+            read[name] = _EJSON.decode(value[name])
+    return read

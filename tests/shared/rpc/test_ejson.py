@@ -182,7 +182,7 @@ def test_plain_json_of_error_details() -> None:
         "why": 42,
         "at": "2023-11-14T22:13:20.000Z",
         "nan": None,
-        "bytes": "b'x'",
+        "bytes": {"0": 120},
         "list": [1, 2],
     }
     assert b"\\\\ud800" in dumps_plain("\ud800")

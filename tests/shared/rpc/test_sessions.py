@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+import uvloop
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
@@ -186,3 +187,17 @@ async def test_close_does_not_wait_for_a_handshake(world: World) -> None:
         with pytest.raises(ConnectionClosed):
             await connection.recv()
         assert connection.close_code == 1001
+
+
+def test_sessions_that_fall_due_together_all_end_on_uvloop() -> None:
+    async def crowd() -> bool:
+        sessions = Sessions(0.01)
+        runners = [Runner(sessions, str(number), 500) for number in range(5)]
+        for runner in runners:
+            waiting: Any = runner
+            sessions.wait_for(waiting)
+        await eventually(lambda: not any(runner.is_open for runner in runners))
+        sessions.stop()
+        return True
+
+    assert uvloop.run(crowd())

@@ -1,5 +1,7 @@
 """The texts of the messages: keys in Meteor's order, and errors byte for byte."""
 
+import json
+
 import pytest
 from msgspec import UNSET, Raw
 
@@ -41,3 +43,21 @@ def test_the_tag_may_stand_anywhere() -> None:
 def test_an_error_with_odd_details_is_still_written() -> None:
     odd = MethodError("x", "\ud800", {1: object})
     assert bytes(m.encode_error(odd)).startswith(b'{"isClientSafe":true,"error":"x"')
+
+
+def test_half_a_character_is_replaced_and_the_message_read() -> None:
+    text = '{"msg":"method","id":"1","method":"echo","params":["\\ud83d\\ude00 \\ud800"]}'
+    message = m.decode_from_client(text)
+    assert isinstance(message, m.Method)
+    assert isinstance(message.params, Raw)
+    assert json.loads(bytes(message.params)) == ["\U0001f600 \ufffd"]
+    with pytest.raises(m.Unreadable):
+        m.decode_from_client('{"msg":"nonsense","id":"\\ud800"}')
+
+
+def test_what_is_sent_back_is_as_meteor_read_it() -> None:
+    text = '{"msg":"method","id":5,"params":[{"$date":5},{"$binary":"AQI="}]}'
+    found = m.offending(text)
+    assert found is not None
+    params = json.loads(bytes(found[1]))["params"]
+    assert params == ["1970-01-01T00:00:00.005Z", {"0": 1, "1": 2}]
