@@ -7,11 +7,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from benchmarks import bytes as bytes_
 from benchmarks import calls, codec, ddp, pool, sessions, web
 
 BENCHMARKS: dict[str, ModuleType] = {
     "codec": codec,
     "ddp": ddp,
+    "bytes": bytes_,
     "calls": calls,
     "web": web,
     "pool": pool,
