@@ -336,6 +336,7 @@ class _World:
     def _check_offer(self, message: m.Connect) -> None:
         if message.session is UNSET:  # it may give up a session that is of no use
             assert message.received_count is UNSET
+            self.session_id = None
         else:
             assert message.session == self.session_id
             assert self.received in (None, message.received_count)
